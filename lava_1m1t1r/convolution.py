@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import array_of, require
+from .errors import array_of, is_whole, require
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Convolution:
             ("margin", 0, 2),
         ):
             _check_sizes(name, getattr(self, name), least, length)
-        require(_whole(self.features, 1), "features", "be a whole number >= 1", self.features)
+        require(is_whole(self.features, 1), "features", "be a whole number >= 1", self.features)
         for name, size in (("input channels", self.inputs[0]), ("output features", self.features)):
-            require(_whole(self.groups, 1) and size % self.groups == 0, "groups", f"divide the {size} {name}", self.groups)
+            require(is_whole(self.groups, 1) and size % self.groups == 0, "groups", f"divide the {size} {name}", self.groups)
         reach = tuple(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True))
         room = self.padded
         require(min(self.shape) > 0, "kernel and dilation", f"reach no further than the padded input, {room}", reach)
@@ -191,9 +191,5 @@ def pair(value: Any, field: str) -> tuple[int, int]:
 
 
 def _check_sizes(name: str, value: Any, least: int, length: int) -> None:
-    good = isinstance(value, tuple) and len(value) == length and all(_whole(n, least) for n in value)
+    good = isinstance(value, tuple) and len(value) == length and all(is_whole(n, least) for n in value)
     require(good, name, f"be {length} whole numbers >= {least}", value)
-
-
-def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)

@@ -12,7 +12,7 @@ from ._support.names import check_name, composed
 from .arithmetic import ACT_SHIFT, DECAY_ONE
 from .convolution import Convolution
 from .delay_lines import DELAY_LINES, MAX_DELAY, on_lines
-from .errors import InputError, array_of, given, require, whole
+from .errors import InputError, array_of, given, is_whole, require, whole
 from .noise import MOST_LAYERS, MOST_NEURONS, MOST_SEED
 from .params import ByValue
 from .program import StepParams
@@ -149,8 +149,8 @@ class Layer(ByValue):
         require(known, f"{where} neuron", "be an M1T1RNeuron, a CubaNeuron or None", self.neuron, error=error)
         if isinstance(self.neuron, M1T1RNeuron):
             seed = self.neuron.seed
-            good = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and 0 <= seed <= MOST_SEED
-            require(good, f"{where} neuron seed", f"be a whole number from 0 to {MOST_SEED}", seed, error=error)
+            rule = f"be a whole number from 0 to {MOST_SEED}"
+            require(is_whole(seed, 0, MOST_SEED), f"{where} neuron seed", rule, seed, error=error)
 
     def matrix(self) -> np.ndarray:
         """Matrix (N, C) int32 by which the layer weighs its inputs, whatever its kind; ``weight`` itself where that is the matrix."""
@@ -278,8 +278,7 @@ class Usual(ByValue):
             error=error,
         )
         require(bool(np.all((spikes >= 0) & np.isfinite(spikes))), f"{where}/spikes", "be finite numbers >= 0", spikes.min(), error=error)
-        steps = isinstance(self.steps, (int, np.integer)) and not isinstance(self.steps, bool) and self.steps > 0
-        require(steps, f"{where}/steps", "be a whole number >= 1", self.steps, error=error)
+        require(is_whole(self.steps, 1), f"{where}/steps", "be a whole number >= 1", self.steps, error=error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -383,7 +382,7 @@ class NetDescription(ByValue):
         self._computing(where, error)
         before: int | None = None
         places = [layer.index for layer in self.layers]
-        numbered = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and 0 <= n < MOST_LAYERS for n in places)
+        numbered = all(is_whole(n, 0, MOST_LAYERS - 1) for n in places)
         require(numbered, where, f"have layers whose index is a whole number from 0 to {MOST_LAYERS - 1}", places, error=error)
         rising = all(a < b for a, b in zip(places, places[1:], strict=False))
         require(rising, where, "have layers whose index, which starts their noise, rises", places, error=error)

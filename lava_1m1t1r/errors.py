@@ -200,6 +200,12 @@ def whole(value: Any, field: str, *, least: int = 0, most: int = 2**63 - 1, cure
     return int(value)
 
 
+def is_whole(value: Any, least: int, most: int | None = None) -> bool:
+    """Whether a value is an integer, of Python or numpy, within bounds; truth values and floats are none."""
+    good = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return bool(good and least <= value and (most is None or value <= most))
+
+
 def workers_of(value: Any, field: str, what: str = "threads") -> int:
     """Return a number of workers, or -1 for one per core; an InputError says what it must be.
 
