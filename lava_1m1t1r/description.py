@@ -52,6 +52,16 @@ class CubaNeuron(ByValue):
     threshold: int
     """Threshold [weight counts] (``vThMant``)."""
 
+    def check(self, where: str, size: int, error: type[Exception] = InputError) -> None:
+        """Refuse constants that are not those of ``size`` neurons, or beyond what the integers hold."""
+        threshold = self.threshold
+        good = isinstance(threshold, (int, np.integer)) and 0 <= threshold <= LARGEST_VOLTAGE
+        require(good, f"{where} neuron threshold", f"be a whole number from 0 to {LARGEST_VOLTAGE}", threshold, error=error)
+        for name in ("current_decay", "voltage_decay"):
+            decay = np.asarray(getattr(self, name))
+            good = decay.dtype.kind in "iu" and decay.shape in ((), (size,)) and 0 <= decay.min() and decay.max() <= DECAY_ONE
+            require(good, f"{where} neuron {name}", f"hold one whole number from 0 to {DECAY_ONE}, or {size}", decay, error=error)
+
     @property
     def spikes(self) -> bool:
         """Whether the neurons spike; lava-dl's readouts do not, and their output is the voltage."""
@@ -100,15 +110,22 @@ class Layer(ByValue):
         require(self.kind in KINDS, where, f"be of a kind among {', '.join(KINDS)}", self.kind, error=error)
         self.check_neuron(where, error)
         if self.neuron is None:
-            rule, cure = "be another one of a layer without neurons", "Write it with kind='affine', or give it neurons."
-            require(self.kind not in ("dense", "dense_rec"), f"{where} kind", rule, self.kind, cure, error)
-            cure, delay = "Add it to the sums, or delay them, yourself.", None if self.kind == DELAY_LINES else self.delay
-            unused = {"bias": self.bias, "weight_rec": self.weight_rec, "delay_rec": self.delay_rec, "delay": delay}
-            for name, value in unused.items():
-                absent = value is None or not np.any(value)
-                require(absent, f"{where} {name}", "be left out of a layer without neurons", value, cure, error)
-        if not self.computes:
-            return
+            self._check_without_neurons(where, error)
+        if self.computes:
+            self._check_sizes(where, error)
+            self._check_numbers(where, error)
+
+    def _check_without_neurons(self, where: str, error: type[Exception]) -> None:
+        rule, cure = "be another one of a layer without neurons", "Write it with kind='affine', or give it neurons."
+        require(self.kind not in ("dense", "dense_rec"), f"{where} kind", rule, self.kind, cure, error)
+        cure, delay = "Add it to the sums, or delay them, yourself.", None if self.kind == DELAY_LINES else self.delay
+        unused = {"bias": self.bias, "weight_rec": self.weight_rec, "delay_rec": self.delay_rec, "delay": delay}
+        for name, value in unused.items():
+            absent = value is None or not np.any(value)
+            require(absent, f"{where} {name}", "be left out of a layer without neurons", value, cure, error)
+
+    def _check_sizes(self, where: str, error: type[Exception]) -> None:
+        """Numbers of neurons and inputs, and the weights that lead from these to those."""
         n, c = self.size, self.inputs
         require(n <= MOST_NEURONS, where, f"have at most {MOST_NEURONS} neurons", n, error=error)
         require(n > 0 and c > 0, where, "have neurons and inputs", (n, c), error=error)
@@ -120,6 +137,10 @@ class Layer(ByValue):
             require(sizes and (self.kind != "input" or c == n), where, "have the sizes that it names", (c, n), error=error)
             weight = self.matrix() if self.conv is None and self.kind != "input" else self.weight  # a kind is known by its matrix
             _check_array(weight, f"{where} weight", shape, _WEIGHTS, error, several=self.conv is not None)
+
+    def _check_numbers(self, where: str, error: type[Exception]) -> None:
+        """What else a layer holds per neuron, and the sums that all of it makes."""
+        n = self.size
         largest = LARGEST_VOLTAGE if isinstance(self.neuron, CubaNeuron) else LARGEST_SUM
         for name, value, shape, bounds in (
             ("weight_rec", self.weight_rec, (n, n), _WEIGHTS),
@@ -129,19 +150,13 @@ class Layer(ByValue):
         ):
             if value is not None:
                 _check_array(value, f"{where} {name}", shape, bounds, error)
-        reach = int(self.sums().reach(1, c))
+        reach = int(self.sums().reach(1, self.inputs))
         require(reach <= largest, where, f"have sums of at most {largest} counts under spikes", reach, error=error)
         if isinstance(self.neuron, M1T1RNeuron) and isinstance(self.neuron.step, StepParams):
             devices = self.neuron.step.device.size
             require(devices in (None, n), f"{where} neuron", f"hold one device or {n}", devices, error=error)
         if isinstance(self.neuron, CubaNeuron):
-            threshold = self.neuron.threshold
-            good = isinstance(threshold, (int, np.integer)) and 0 <= threshold <= largest
-            require(good, f"{where} neuron threshold", f"be a whole number from 0 to {largest}", threshold, error=error)
-            for name in ("current_decay", "voltage_decay"):
-                decay = np.asarray(getattr(self.neuron, name))
-                good = decay.dtype.kind in "iu" and decay.shape in ((), (n,)) and 0 <= decay.min() and decay.max() <= DECAY_ONE
-                require(good, f"{where} neuron {name}", f"hold one whole number from 0 to {DECAY_ONE}, or {n}", decay, error=error)
+            self.neuron.check(where, n, error)
 
     def check_neuron(self, where: str, error: type[Exception] = InputError) -> None:
         """Refuse what are no neurons, and a seed that no generator starts from."""
