@@ -168,16 +168,16 @@ class _SourcesCache(_LocatedCache):
         return sig, codegen.magic_tuple(), self._variant, sources_digest()
 
 
-def _whole(compile_or_load: Callable) -> Callable:
+def _uninterrupted(compile_or_load: Callable) -> Callable:
     """A dispatcher's method, which Ctrl-C shall not break: it may leave a lock of LLVM taken, and another thread that compiles or loads
     next would wait for it for ever."""
 
     @wraps(compile_or_load)
-    def whole(*types: Any, **named: Any) -> Any:
+    def to_the_end(*types: Any, **named: Any) -> Any:
         with unbroken():
             return compile_or_load(*types, **named)
 
-    return whole
+    return to_the_end
 
 
 def cached(function: Callable, compiler: Callable = compiled, variant: tuple = ()) -> Any:
@@ -193,7 +193,7 @@ def cached(function: Callable, compiler: Callable = compiled, variant: tuple = (
         What tells functions apart that come from the same lines.
     """
     dispatcher = compiler(function)
-    dispatcher.compile = _whole(dispatcher.compile)
+    dispatcher.compile = _uninterrupted(dispatcher.compile)
     try:
         dispatcher._cache = _SourcesCache(function, variant, dispatcher.targetoptions.get("_nrt", True))
     except (RuntimeError, InputError):  # no folder to write to, or others write to it: compile in every process

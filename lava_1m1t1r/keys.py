@@ -111,7 +111,7 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
     require(isinstance(kind, str) and kind == NEURON_TYPE, f"{where}/neuron/type", f"be {NEURON_TYPE!r}", kind, error=FormatError)
     require("version" in keys, f"{where}/neuron/version", "be present", None, error=FormatError)
     require(
-        _whole(keys["version"]) and _plain(keys["version"]) == VERSION,
+        _is_whole(keys["version"]) and _plain(keys["version"]) == VERSION,
         f"{where}/neuron/version",
         f"be {VERSION}",
         keys["version"],
@@ -127,24 +127,22 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
     single = np.asarray(graded).dtype.kind in "biuf" and not np.any(graded)
     require(single, f"{where}/neuron/gradedSpike", "be False: these neurons send single spikes", graded, error=FormatError)
     seed = keys["seed"]
-    good = _whole(seed) and 0 <= _plain(seed) <= MOST_SEED
+    good = _is_whole(seed) and 0 <= _plain(seed) <= MOST_SEED
     require(good, f"{where}/neuron/seed", f"be a whole number from 0 to {MOST_SEED}", seed, error=FormatError)
     try:
         device = DeviceParams(**{name: _plain(keys[_DEVICE + name]) for name in FIELDS})
         step = {name: _plain(keys[key]) for key, name in _STEP_KEYS.items()}
-        require(_whole(step["substeps"]), "StepParams.substeps", "be a whole number", step["substeps"])
+        require(_is_whole(step["substeps"]), "StepParams.substeps", "be a whole number", step["substeps"])
         return StepParams(device, **{**step, "substeps": int(step["substeps"])}, held=True), int(_plain(seed))
-    except FormatError:
-        raise
     except ValueError as error:
         raise FormatError(f"{where}/neuron: {error}") from error
 
 
 def _plain(value: Any) -> Any:
     array = np.asarray(value)
-    return array.reshape(-1).tolist()[0] if array.ndim == 0 or array.size == 1 else array
+    return array.item() if array.size == 1 else array
 
 
-def _whole(value: Any) -> bool:
+def _is_whole(value: Any) -> bool:
     array = np.asarray(value)
-    return bool(array.size == 1 and array.dtype.kind in "iuf" and float(array.reshape(-1)[0]).is_integer())
+    return array.size == 1 and array.dtype.kind in "iuf" and float(array.item()).is_integer()

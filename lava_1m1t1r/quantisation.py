@@ -95,9 +95,9 @@ class LayerQuantisation:
         return "\n".join(lines)
 
 
-def _neurons(which: Sequence[int], most: int = 8) -> str:
+def _neurons(which: Sequence[int]) -> str:
     """How many neurons, and which are the first of them."""
-    return f"{len(which)} neurons" + (f" ({listed(which, most)})" if which else "")
+    return f"{len(which)} neurons" + (f" ({listed(which, 8)})" if which else "")
 
 
 def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuantisation:

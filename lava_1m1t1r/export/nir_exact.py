@@ -94,11 +94,11 @@ def _steps(graph: nir.NIRGraph, name: str, dt: float) -> np.ndarray | None:
     """Delays of a node of this name, in steps; None where there is no such node."""
     if name not in graph.nodes:
         return None
-    return _whole(np.asarray(graph.nodes[name].delay, np.float64) / dt, f"NIR node {name} delay [s]", f"be multiples of dt, {dt:g}")
+    return _rounded(np.asarray(graph.nodes[name].delay, np.float64) / dt, f"NIR node {name} delay [s]", f"be multiples of dt, {dt:g}")
 
 
-def _whole(values: np.ndarray, where: str, rule: str) -> np.ndarray:
-    """Whole numbers as int32, which single precision may have moved a little."""
+def _rounded(values: np.ndarray, where: str, rule: str) -> np.ndarray:
+    """Values as int32, if single precision alone has moved them off whole numbers."""
     nearest = np.rint(values)
     near = np.abs(values - nearest) <= 1e-5 * np.abs(nearest) + 1e-3
     require(bool(np.all(near & (np.abs(nearest) < 2**31))), where, rule, values[~near][:3].tolist(), error=FormatError)
@@ -174,7 +174,7 @@ def from_nir(graph: nir.NIRGraph) -> NetDescription:
     require(isinstance(graph, nir.NIRGraph), "graph", "be a NIRGraph", graph, "Read a file with nir.read.")
     try:
         net = _described(graph)
-        _require_whole(graph, net)
+        _check_complete(graph, net)
     except FormatError:
         raise
     except InputError as error:
@@ -224,10 +224,10 @@ def _described(graph: nir.NIRGraph) -> NetDescription:
     return net
 
 
-def _require_whole(graph: nir.NIRGraph, net: NetDescription) -> None:
+def _check_complete(graph: nir.NIRGraph, net: NetDescription) -> None:
     """Refuse a graph that lacks nodes or edges of the network that its nodes describe, or has others."""
-    whole = to_nir(net)
-    for what, found, wanted in (("nodes", graph.nodes, whole.nodes), ("edges", map(tuple, graph.edges), whole.edges)):
+    complete = to_nir(net)
+    for what, found, wanted in (("nodes", graph.nodes, complete.nodes), ("edges", map(tuple, graph.edges), complete.edges)):
         others = sorted(set(found) ^ set(wanted))
         require(not others, f"NIR graph {what}", "be those that to_nir writes", others[:3], error=FormatError)
 
@@ -265,4 +265,4 @@ def _weight(node: nir.NIRNode, kind: str) -> np.ndarray | None:
 
 def _counts(values: np.ndarray) -> np.ndarray:
     counts = np.asarray(values, np.float64) * WEIGHT_ONE
-    return _whole(counts, "NIR graph: weights and biases", f"be multiples of 1/{WEIGHT_ONE}")
+    return _rounded(counts, "NIR graph: weights and biases", f"be multiples of 1/{WEIGHT_ONE}")

@@ -26,7 +26,7 @@ def _same_layer(x: Layer, y: Layer) -> bool:
     arrays = ("weight", "weight_rec", "bias", "delay", "delay_rec")
     if (x.index, x.kind, x.shape, x.inputs, x.conv) != (y.index, y.kind, y.shape, y.inputs, y.conv):
         return False
-    return all(np.array_equal(_none_if_zero(getattr(x, k)), _none_if_zero(getattr(y, k))) for k in arrays) and _same_neuron(x, y)
+    return all(np.array_equal(_empty_if_zero(getattr(x, k)), _empty_if_zero(getattr(y, k))) for k in arrays) and _same_neuron(x, y)
 
 
 def _same_neuron(x: Layer, y: Layer) -> bool:
@@ -41,5 +41,5 @@ def _same_neuron(x: Layer, y: Layer) -> bool:
     return all(np.all(np.equal(u, v)) for u, v in devices)
 
 
-def _none_if_zero(values: np.ndarray | None) -> np.ndarray:
+def _empty_if_zero(values: np.ndarray | None) -> np.ndarray:
     return np.zeros(0) if values is None or not np.any(values) else np.asarray(values)
