@@ -534,7 +534,7 @@ def test_programs_that_do_not_end_are_told(rng, monkeypatch):
 def test_the_sources_take_their_constants_from_the_arithmetic():
     """Neither the template nor the part for noise states a number that arithmetic.py has."""
     template = (Path(c_source.__file__).parent / "templates" / "net.c").read_text()
-    assert not re.findall(r"#define \w+ \(?\d", template + c_source._NOISE)
+    assert not re.findall(r"#define \w+ \(?\d", template + c_source._NOISE_PARTS["NOISE"])
     text = c_source.sources(plan(golden.networks()["stochastic"][0]), "title", "net")["net.c"]
     defined = dict(re.findall(r"#define (\w+) (\d+)u?$", text, re.MULTILINE))
     assert {name: int(value) for name, value in defined.items()} == {name: getattr(arithmetic, name) for name in c_source._ARITHMETIC}

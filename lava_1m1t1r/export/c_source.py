@@ -34,7 +34,8 @@ _CONSTANTS = (
     "gate_shift",
 )  # in the order of the struct in templates/net.c
 
-_NOISE = """
+_NOISE_PARTS = {
+    "NOISE": """
 #define NOISE_SHIFT @NOISE_SHIFT@u
 #define BYTES_MEAN @BYTES_MEAN@
 
@@ -57,15 +58,22 @@ static uint32_t jittered(const layer *l, uint32_t before, uint32_t after, uint32
     const int64_t moved = (int64_t)after + floored(spread * bytes, NOISE_SHIFT);
     return moved < 0 ? 0u : (uint32_t)moved;
 }
-"""
-_JITTER = """    if (generator) {
+static uint8_t ready; /* 1: the generators have been rewound */
+""",
+    "FIRST": """
+    if (!ready) { /* a generator of 0 would stay there, and its noise at its least */
+        @prefix@_reset();
+    }""",
+    "IS_READY": """
+    ready = 1u;""",
+    "JITTER": """    if (generator) {
         const uint32_t first = draw(*generator);
         *generator = draw(first);
         filament = jittered(l, s->filament, filament, first, p->noise_filament);
         residue = jittered(l, s->residue, residue, *generator, p->noise_residue);
     }
-"""
-_REWIND = """
+""",
+    "REWIND": """
         for (n = 0; l->generator && n < l->outputs; n++) {
             /* SplitMix64's finaliser of (seed, layer, neuron), never 0. */
             uint64_t z = ((uint64_t)l->noise_high << 32 | l->noise_low) ^ n;
@@ -74,17 +82,14 @@ _REWIND = """
             z = (z ^ z >> 27) * UINT64_C(@SECOND_FACTOR@);
             z ^= z >> 31;
             l->generator[n] = (uint32_t)z ? (uint32_t)z : 1u;
-        }"""
-
-_READY = "static uint8_t ready; /* 1: the generators have been rewound */\n"
-_FIRST = """
-    if (!ready) { /* a generator of 0 would stay there, and its noise at its least */
-        @prefix@_reset();
-    }"""
-_IS_READY = """
-    ready = 1u;"""
-
-_ON_LINE = """
+        }""",
+    "GENERATOR_ARG": ", uint32_t *generator",
+    "GENERATOR_USE": ", l->generator ? l->generator + n : 0",
+}
+"""What the templates hold for networks with noise alone, by its place in them."""
+_LINE_PARTS = {
+    "LINES": """/* delay lines: line n carries input n mod the number of inputs, so many steps later */
+@LINE_DELAYS@
 /* Spike counts of the last steps, and the step that comes next among them. */
 static uint16_t gone[@KEPT@][@INPUTS@];
 static uint32_t coming;
@@ -95,19 +100,22 @@ static uint32_t on_line(uint32_t n)
     const uint32_t late = line_delay[n] + 1u;
     return gone[coming < late ? coming + @KEPT@u - late : coming - late][n % @INPUTS@u];
 }
-"""
-_KEEP = """
+""",
+    "KEEP": """
     for (n = 0; n < @PREFIX@_INPUTS; n++) {
         gone[coming][n] = input[n];
     }
-    coming = coming + 1u < sizeof gone / sizeof gone[0] ? coming + 1u : 0u;"""
-_FORGET = """
+    coming = coming + 1u < sizeof gone / sizeof gone[0] ? coming + 1u : 0u;""",
+    "FORGET": """
     for (k = 0; k < sizeof gone / sizeof gone[0]; k++) {
         for (n = 0; n < @PREFIX@_INPUTS; n++) {
             gone[k][n] = 0;
         }
     }
-    coming = 0;"""
+    coming = 0;""",
+    "ONCE": "\n * Delay lines are inside: give each spike once.",
+}
+"""And for those with delay lines alone."""
 
 
 _ARITHMETIC = (
@@ -200,9 +208,8 @@ def sources(plan: Plan, title: str, name: str) -> dict[str, str]:
         "LAYERS": str(len(plan.layers)),
         "INPUTS": str(plan.channels),
         "KEPT": str(lines_length(plan)),
-        "LINES": "" if plan.lines is None else _lines(plan.lines),
-        "KEEP": "" if plan.lines is None else _KEEP,
-        "FORGET": "" if plan.lines is None else _FORGET,
+        **(dict.fromkeys(_LINE_PARTS, "") if plan.lines is None else _LINE_PARTS),
+        "LINE_DELAYS": "" if plan.lines is None else _declared("uint8_t", "line_delay", plan.lines),
         "INPUT": "input[n]" if plan.lines is None else "on_line(n)",
         "INPUT_ARG": ", const uint16_t *input" if plan.lines is None else "",
         "INPUT_USE": ", input" if plan.lines is None else "",
@@ -220,20 +227,13 @@ def sources(plan: Plan, title: str, name: str) -> dict[str, str]:
         "CLASSES": _classes(plan),
         "NUMBERS": "\n".join(f" *   {k}: {layer.name}" for k, layer in enumerate(plan.layers)),
         "LATE": str(sum(layer.program is not None for layer in plan.layers)),
-        "ONCE": "" if plan.lines is None else "\n * Delay lines are inside: give each spike once.",
         "DATA": _data(plan, name),
         **{constant: str(getattr(arithmetic, constant)) for constant in _ARITHMETIC},
         "GROWTH_GAPS": str(GROWTH_MAX // ONE),
-        "NOISE": _NOISE + _READY if noisy else "",
-        "FIRST": _FIRST if noisy else "",
-        "IS_READY": _IS_READY if noisy else "",
-        "JITTER": _JITTER if noisy else "",
-        "REWIND": _REWIND if noisy else "",
+        **(_NOISE_PARTS if noisy else dict.fromkeys(_NOISE_PARTS, "")),
         "SPLITMIX_STEP": f"0x{SPLITMIX_STEP:016X}",
         "FIRST_FACTOR": f"0x{SPLITMIX_FACTORS[0]:016X}",
         "SECOND_FACTOR": f"0x{SPLITMIX_FACTORS[1]:016X}",
-        "GENERATOR_ARG": ", uint32_t *generator" if noisy else "",
-        "GENERATOR_USE": ", l->generator ? l->generator + n : 0" if noisy else "",
     }
     return {f"{name}.h": _filled("net.h", text), f"{name}.c": _filled("net.c", text), "host/main.c": _filled("host.c", text)}
 
@@ -243,12 +243,6 @@ def _filled(template: str, text: dict[str, str]) -> str:
     for _ in range(2):  # parts hold names too
         source = re.sub(r"@(\w+)@", lambda match: text[match[1]], source)
     return source
-
-
-def _lines(delays: np.ndarray) -> str:
-    lines: list[str] = ["/* delay lines: line n carries input n mod the number of inputs, so many steps later */"]
-    _array(lines, "uint8_t", "line_delay", delays)
-    return "\n".join(lines) + _ON_LINE
 
 
 def _classes(plan: Plan) -> str:
@@ -328,9 +322,13 @@ def _neurons(lines: list[str], tables: dict[bytes, str], layer: PlanLayer, p: Fi
 
 
 def _array(lines: list[str], kind: str, name: str, values: np.ndarray) -> str:
-    flat = np.asarray(values).reshape(-1)
-    lines.append(f"static const {kind} {name}[{flat.size}] = {{\n{_wrapped([str(v) for v in flat.tolist()])}\n}};")
+    lines.append(_declared(kind, name, values))
     return name
+
+
+def _declared(kind: str, name: str, values: np.ndarray) -> str:
+    flat = np.asarray(values).reshape(-1)
+    return f"static const {kind} {name}[{flat.size}] = {{\n{_wrapped([str(v) for v in flat.tolist()])}\n}};"
 
 
 def _wrapped(items: list[str]) -> str:
