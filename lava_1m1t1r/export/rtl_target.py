@@ -91,16 +91,12 @@ def deploy_rtl(
     net = rules.accepted(net, out_dir, RULES)
     name = verilog_module(name)
     lanes = whole(lanes, "lanes", least=1, most=64)
-    require(lanes in (1, 2, 4, 8, 16, 32, 64), "lanes", "be a power of two from 1 to 64", lanes)
+    require(lanes.bit_count() == 1, "lanes", "be a power of two from 1 to 64", lanes)
     clock_hz = number(clock_hz, "clock_hz", above=0.0)
     synthesise = flag(synthesise, "synthesise")
     require(isinstance(simulator, str) and simulator in SIMULATORS, "simulator", f"be one of {', '.join(SIMULATORS)}", simulator)
     if frames is not None:
-        require_program(SIMULATORS[simulator], "The proof by simulation", "Install it, or leave frames (--prove) away.")
-        folder = gettempdir()
-        plain = simulator != "verilator" or not any(map(str.isspace, folder))
-        cure = "Name another folder in the environment variable TMPDIR, or take icarus (--simulator icarus)."
-        require(plain, "the folder of temporary files", "have no white space in its name, for verilator's make", folder, cure)
+        _require_simulator(simulator)
     if synthesise:
         require_program("yosys", "Counting cells (synthesise)", "Install Yosys, or leave that away.")
     lowered = plan(net)
@@ -124,25 +120,37 @@ def deploy_rtl(
         network = FastNetwork(net)
         sources |= bench_files(network, frames)
         facts |= simulate(network, sources, frames, simulator)
-        mean, largest = facts.get(_MEAN), facts.get(_LARGEST)
-        if mean is None or largest is None:
-            notes.append("Cycles a step are not known: between the reset and the end of such short samples there is no whole step.")
-        else:
-            facts["time a step, mean [s]"] = mean / clock_hz
-            facts["time a sample, mean [s]"] = mean * frames.shape[1] / clock_hz
-            facts["largest step, share of the network's step"] = largest / clock_hz / lowered.dt
-            if largest / clock_hz > lowered.dt:
-                least = largest / lowered.dt / 1e6
-                resting = max(facts["cycles of a frame without spikes"].values())  # which lanes do not shorten
-                other = "more lanes" if resting / clock_hz < lowered.dt else "fewer substeps or neurons a layer"
-                notes.append(
-                    f"The largest step takes longer than the network's own: live input needs a clock of {least:.3g} MHz, or {other}."
-                )
+        if _LARGEST in facts:
+            facts["time a step, mean [s]"] = facts[_MEAN] / clock_hz
+            facts["time a sample, mean [s]"] = facts[_MEAN] * frames.shape[1] / clock_hz
+            facts["largest step, share of the network's step"] = facts[_LARGEST] / clock_hz / lowered.dt
+        notes += _late(facts, clock_hz, lowered.dt)
     else:
         notes.append("Not simulated: give frames to compare all spikes and states.")
     if synthesise:
         facts["Yosys, Lattice ECP5 cells"] = cells(sources, name)
     return write_export("rtl", net, out_dir, sources, facts, notes)
+
+
+def _require_simulator(simulator: str) -> None:
+    """Refuse a simulator that is not installed, or that cannot work in the folder of temporary files."""
+    require_program(SIMULATORS[simulator], "The proof by simulation", "Install it, or leave frames (--prove) away.")
+    folder = gettempdir()
+    plain = simulator != "verilator" or not any(map(str.isspace, folder))
+    cure = "Name another folder in the environment variable TMPDIR, or take icarus (--simulator icarus)."
+    require(plain, "the folder of temporary files", "have no white space in its name, for verilator's make", folder, cure)
+
+
+def _late(facts: Mapping[str, Any], clock_hz: float, dt: float) -> list[str]:
+    """Note that the largest step takes longer than ``dt`` [s], with the cure, or that no step was measured; none if all is well."""
+    if _LARGEST not in facts:
+        return ["Cycles a step are not known: between the reset and the end of such short samples there is no whole step."]
+    if facts[_LARGEST] / clock_hz <= dt:
+        return []
+    least = facts[_LARGEST] / dt / 1e6
+    resting = max(facts["cycles of a frame without spikes"].values())  # which lanes do not shorten
+    other = "more lanes" if resting / clock_hz < dt else "fewer substeps or neurons a layer"
+    return [f"The largest step takes longer than the network's own: live input needs a clock of {least:.3g} MHz, or {other}."]
 
 
 def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
