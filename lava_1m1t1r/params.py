@@ -182,7 +182,12 @@ class DeviceParams(ByValue):
     @property
     def size(self) -> int | None:
         """Number of devices N, or None where all fields are plain numbers."""
-        return next((len(value) for value in self.as_dict().values() if isinstance(value, np.ndarray)), None)
+        return next(map(len, self._arrays.values()), None)
+
+    @property
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Fields that hold one value a device."""
+        return {name: value for name, value in self.as_dict().items() if isinstance(value, np.ndarray)}
 
     @property
     def varies(self) -> bool:
@@ -322,12 +327,11 @@ class DeviceParams(ByValue):
             require(good, "take.n", f"hold whole numbers (K,) from {-size} to {size - 1}", n)
         elif not isinstance(n, slice):
             n = whole(n, "take.n", least=-size, most=size - 1)
-        return dataclasses.replace(self, **{name: value[n] for name, value in self.as_dict().items() if isinstance(value, np.ndarray)})
+        return dataclasses.replace(self, **{name: value[n] for name, value in self._arrays.items()})
 
     def median(self) -> DeviceParams:
         """Return one device: that with the median of every field."""
-        arrays = {name: value for name, value in self.as_dict().items() if isinstance(value, np.ndarray)}
-        return dataclasses.replace(self, **{name: np.median(value) for name, value in arrays.items()})
+        return dataclasses.replace(self, **{name: np.median(value) for name, value in self._arrays.items()})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for files and reports."""
