@@ -91,14 +91,12 @@ def simulate(
     max_step = inf if isinstance(max_step, float) and max_step == inf else number(max_step, "simulate.max_step [s]", above=0.0)
     first = whole(first, "simulate.first")
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else whole(seed, "simulate.seed")
-    dense = not isinstance(v_in, Stimulus)
-    if dense:
-        v_in = numbers(v_in, "simulate.v_in [V]", (1, 2), "(T,) or (T, N), or a Stimulus")
-        count = len(v_in)
-        stimulus = held(v_in, dt)
-    else:
+    if isinstance(v_in, Stimulus):
         require(v_in.duration / dt < MOST_PIECES, "simulate.dt [s]", f"make fewer than {MOST_PIECES} samples", dt)
         stimulus, count = v_in, whole_samples(v_in.duration, dt)
+    else:
+        v_in = numbers(v_in, "simulate.v_in [V]", (1, 2), "(T,) or (T, N), or a Stimulus")
+        stimulus, count = held(v_in, dt), len(v_in)
     # The integrator steps with the device's own times, and cannot be interrupted.
     longest = MOST_TIMES / float(np.max(np.asarray(p.gamma1) + np.asarray(p.beta)))
     cure = "Simulate it in parts, each going on from the one before (start=trace)."
@@ -118,10 +116,7 @@ def simulate(
     else:
         cells = at_rest(table, streams(seed, first, n))
         if start is not _REST:
-            for name, value in zip(State._fields, _start(start, n, p), strict=True):
-                cells[name] = value
-            for cell, own in zip(cells, table, strict=True):
-                cell["node"] = node_voltage(cell["gate"], own["v_dd"], own["r_load"], own["k_transistor"], own["v_t"])
+            _set_state(cells, table, _checked_start(start, n, p))
     samples = np.empty((len(wanted), count if wanted else 0, n))
     volts = np.ascontiguousarray(stimulus.volts.reshape(len(stimulus.volts), columns))
     codes = np.array([QUANTITIES.index(name) for name in wanted], np.int64)
@@ -150,6 +145,14 @@ def at_rest(table: np.ndarray, random: np.ndarray) -> np.ndarray:
     cells["ruptured"] = True  # the first filament is a new one
     cells["random"] = random
     return cells
+
+
+def _set_state(cells: np.ndarray, table: np.ndarray, start: list[np.ndarray]) -> None:
+    """Put cells into a state (filament, residue, gate), and their output nodes where the gate holds them."""
+    for name, value in zip(State._fields, start, strict=True):
+        cells[name] = value
+    for cell, own in zip(cells, table, strict=True):
+        cell["node"] = node_voltage(cell["gate"], own["v_dd"], own["r_load"], own["k_transistor"], own["v_t"])
 
 
 def _going_on(before: Trace, n: int) -> np.ndarray:
@@ -189,7 +192,7 @@ def check_ended(cells: np.ndarray, volts: float, p: DeviceParams) -> None:
     require(False, "DeviceParams", rule, got, cure)
 
 
-def _start(start: Any, n: int, p: DeviceParams) -> list[np.ndarray]:
+def _checked_start(start: Any, n: int, p: DeviceParams) -> list[np.ndarray]:
     three = isinstance(start, (tuple, list, np.ndarray)) and len(start) == 3
     require(three, "simulate.start", "be (filament, residue, gate voltage)", start)
     names = ("filament [1]", "residue [1]", "gate voltage [V]")
