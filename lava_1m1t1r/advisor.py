@@ -418,12 +418,26 @@ def _notes(
     levels: tuple[float | None, float | None],
 ) -> list[str]:
     notes = [params.silence] if params.silence else []
-    steps = len(next(iter(stimuli.values())))
     fires, latches = levels
     if fires is not None and latches is not None and latches <= 1.01 * fires:
         notes.append(f"under constant input the neuron latches as soon as it fires, from {latches:.3g} V: drive it by pulses.")
     pulsed = [p for p in probes if p.pulsed]
-    few = [p.name for p in pulsed if not p.device.latched and 0 < p.device.rate * steps * params.dt < _FEW]
+    notes += _on_rates(pulsed, len(next(iter(stimuli.values()))), params.dt) + _on_device(params)
+    if by_substeps:
+        notes += _on_substeps(params, by_substeps, stimuli)
+    else:
+        found = "it latches" if any(p.device.latched for p in pulsed) else "it never fires"
+        notes.append(f"under the pulsed probes the device has no rate to compare: {found}.")
+    unlike = [p.name for p in probes if p.device.latched != p.step.latched]
+    if unlike:
+        notes.append(f"device and step do not agree on latching under: {', '.join(unlike)}.")
+    return notes
+
+
+def _on_rates(pulsed: list[Probe], steps: int, dt: float) -> list[str]:
+    """Notes on rates of the device that are not compared, or are not well known."""
+    notes = []
+    few = [p.name for p in pulsed if not p.device.latched and 0 < p.device.rate * steps * dt < _FEW]
     if few:
         notes.append(
             f"the device fires fewer than {_FEW} times in {steps} steps under {', '.join(few)}: rates are not compared. Take more steps."
@@ -435,6 +449,12 @@ def _notes(
         if known > TOLERANCE:
             uneven = f"the device's intervals under {p.name} are so uneven that they tell its rate to {known:.0%} only"
             notes.append(f"{uneven}: an error of less says little. Take more steps.")
+    return notes
+
+
+def _on_device(params: StepParams) -> list[str]:
+    """Notes on what network steps make of the device."""
+    notes = []
     if params.device.x_max != 1:
         notes.append(
             f"in the step filament and residue fill the gap and no more (x_max 1); the device's x_max is {params.device.x_max:g}, so it "
@@ -446,27 +466,24 @@ def _notes(
             f"the gate drains within {drained:.2g} steps: no refractoriness is left at this dt. "
             f"Use device.scaled(time={max(2, round(4 / drained))}), or a smaller dt."
         )
+    return notes
+
+
+def _on_substeps(params: StepParams, by_substeps: dict[int, float], stimuli: dict[str, np.ndarray]) -> list[str]:
+    """Notes on which numbers of substeps suffice, or which slower device where none does."""
     good = [n for n, error in by_substeps.items() if error <= TOLERANCE]
-    if not by_substeps:
-        found = "it latches" if any(p.device.latched for p in pulsed) else "it never fires"
-        notes.append(f"under the pulsed probes the device has no rate to compare: {found}.")
-    elif not good:
+    if not good:
         tried = ((k, _largest_error(params.scaled(k), stimuli)) for k in SLOWER)
         slower = next((k for k, error in tried if error is not None and error <= TOLERANCE), None)
         cure = "use a smaller dt" if slower is None else f"device.scaled({slower}) does, with {params.substeps} substeps"
-        notes.append(f"no tried number of substeps comes within {TOLERANCE:.0%} of the device: {cure}.")
-    elif by_substeps.get(params.substeps, np.inf) > TOLERANCE:
+        return [f"no tried number of substeps comes within {TOLERANCE:.0%} of the device: {cure}."]
+    notes = []
+    if by_substeps.get(params.substeps, np.inf) > TOLERANCE:
         notes.append(f"{good[0]} substep{'s come' if good[0] > 1 else ' comes'} within {TOLERANCE:.0%} of the device.")
-    finest = max(by_substeps, default=0)
-    if good and by_substeps[finest] > TOLERANCE:
+    finest = max(by_substeps)
+    if by_substeps[finest] > TOLERANCE:
         notes.append(
             f"with {finest} substeps the step is further from the device than with {good[0]}, whose agreement is chance: the device is "
             "about to latch under one of the probes, and small errors decide whether it does."
-        )
-    if any(p.device.latched != p.step.latched for p in probes):
-        notes.append(
-            "device and step do not agree on latching under: "
-            + ", ".join(p.name for p in probes if p.device.latched != p.step.latched)
-            + "."
         )
     return notes
