@@ -163,34 +163,25 @@ def _growth(params: StepParams, program: FixedProgram, neurons: int) -> Rate:
     return Rate("growth (mu, v0) at v_ref", (float(growth.min()), float(growth.max())), float(np.max(np.abs(ratio - 1))), 0.0, 0, "")
 
 
-def _duplicates(params: StepParams, program: FixedProgram, neurons: int) -> dict[str, int]:
+def _duplicates(params: StepParams, fixed: FixedProgram, neurons: int) -> dict[str, int]:
     """Neurons lost to rounding: distinct values (or rows) in floating point less those in fixed, by constant."""
     real = params.replace(held=False).floating(neurons)  # not held: networks from files otherwise have the rounded values here, too
-    sources = {
-        "stretch": (real.v0,),
-        "gain": (real.growth, real.v0),
-        "filament_decay": (real.filament_kept,),
-        "residue_decay": (real.residue_kept,),
-        "transfer": (real.transfer,),
-        "gate_decay": (real.gate_kept,),
-        "v_th": (real.v_th,),
+    constants: dict[str, tuple[Sequence[np.ndarray], Sequence[np.ndarray]]] = {
+        "stretch": ([real.v0], [fixed.stretch]),
+        "gain": ([real.growth, real.v0], [fixed.gain, fixed.growth_shift]),
+        "filament_decay": ([real.filament_kept], [fixed.filament_decay, fixed.filament_shift]),
+        "residue_decay": ([real.residue_kept], [fixed.residue_decay, fixed.residue_shift]),
+        "transfer": ([real.transfer], [fixed.transfer, fixed.transfer_shift]),
+        "gate_decay": ([real.gate_kept], [fixed.gate_decay, fixed.gate_shift]),
+        "v_th": ([real.v_th], [fixed.v_th]),
     }
-    shifts = {
-        "gain": "growth_shift",
-        **{n: f"{n.removesuffix('_decay')}_shift" for n in PER_NEURON if n.endswith("_decay")},
-        "transfer": "transfer_shift",
-    }
-    lost = {}
-    for name, columns in sources.items():
-        constants = [getattr(program, name)] + ([getattr(program, shifts[name])] if name in shifts else [])
-        lost[name] = max(_distinct(columns) - _distinct(constants), 0)
-    everything = [getattr(program, name) for name in PER_NEURON]
-    lost["all"] = max(_distinct([c for columns in sources.values() for c in columns]) - _distinct(everything), 0)
-    return lost
+    everything = [column for columns, _ in constants.values() for column in columns]
+    constants["all"] = everything, [getattr(fixed, name) for name in PER_NEURON]
+    return {name: max(_distinct(before) - _distinct(after), 0) for name, (before, after) in constants.items()}
 
 
 def _distinct(columns: Sequence[np.ndarray]) -> int:
-    return len(np.unique(np.stack([np.asarray(c, np.float64) for c in columns]), axis=1).T)
+    return np.unique(np.stack([np.asarray(c, np.float64) for c in columns]), axis=1).shape[1]
 
 
 class SideBySide(NamedTuple):
