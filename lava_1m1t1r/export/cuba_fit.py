@@ -116,7 +116,10 @@ def fit(a_in: np.ndarray, target: np.ndarray, seed: int = 0) -> tuple[CubaFit, f
 
     # log time constants [steps], log threshold [peak inputs], bias [peak inputs]
     low, high = np.array([np.log(1.001), np.log(1.001), np.log(0.02), -0.5]), np.array([np.log(60), np.log(60), np.log(50), 0.0])
-    natural = lambda q: _natural(q, peak, size)  # noqa: E731
+
+    def natural(q: np.ndarray) -> CubaFit:
+        return CubaFit(float(1 - np.exp(-q[0])), float(1 - np.exp(-q[1])), float(np.exp(q[2]) * peak), np.full(size, q[3] * peak))
+
     drawn = (rng.uniform(low, high) for _ in bar(range(_TRIALS), "searching CubaLIF"))
     best = min(drawn, key=lambda q: loss(natural(q)))
     least, width = loss(natural(best)), 0.25 * (high - low)
@@ -145,7 +148,3 @@ def _own_biases(f: CubaFit, a_in: np.ndarray, counts: np.ndarray, peak: float) -
 
 def _counts(spike: np.ndarray) -> np.ndarray:
     return spike.sum(axis=1, dtype=np.float64)
-
-
-def _natural(q: np.ndarray, peak: float, size: int) -> CubaFit:
-    return CubaFit(float(1 - np.exp(-q[0])), float(1 - np.exp(-q[1])), float(np.exp(q[2]) * peak), np.full(size, q[3] * peak))

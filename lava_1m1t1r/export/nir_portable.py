@@ -145,7 +145,9 @@ def _measure(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray, 
 
 
 def _node(layer: Layer, f: CubaFit, loss: float) -> nir.CubaLIF:
-    full = lambda value: np.full(layer.size, value, np.float64)  # noqa: E731
+    def full(value: Any) -> np.ndarray:
+        return np.full(layer.size, value, np.float64)
+
     step = layer.m1t1r.step
     dt = step.dt
     exact: dict[str, Any] = {name: full(value) for name, value in step.device.as_dict().items()}
