@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -247,11 +248,8 @@ def _compare_outputs(text: str, expected: str) -> None:
     ours, theirs = text.splitlines(), expected.splitlines()
     if ours == theirs:
         return
-    same = 0
-    while same < min(len(ours), len(theirs)) and ours[same] == theirs[same]:
-        same += 1
-    sample = theirs[:same].count("end")
-    step = same - (max((i for i in range(same) if theirs[i] == "end"), default=-1) + 1)
+    same = theirs[: next(i for i, (a, b) in enumerate(zip_longest(ours, theirs)) if a != b)]
+    sample, step = same.count("end"), [*reversed(same), "end"].index("end")
     raise VerificationError(f"The RTL's output differs from the network's first in sample {sample}, step {step}.")
 
 
