@@ -40,16 +40,14 @@ TAKEN = frozenset("bench bool wreal std clk rst in_valid in_ready in_last in_add
 alone."""
 
 
+def _is_identifier(name: Any) -> bool:
+    return isinstance(name, str) and len(name) <= LONGEST and re.fullmatch("[a-z][a-z0-9_]*", name) is not None
+
+
 def c_prefix(name: Any) -> str:
     """Return ``name`` if C's files and functions can have it; an InputError says what it must be."""
-    good = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name) and len(name) <= LONGEST
-    require(
-        good,
-        "name",
-        f"be a lower-case C identifier of at most {LONGEST} characters that begins with a letter",
-        name,
-        "Use letters, digits and _.",
-    )
+    rule = f"be a lower-case C identifier of at most {LONGEST} characters that begins with a letter"
+    require(_is_identifier(name), "name", rule, name, "Use letters, digits and _.")
     require(name not in HEADERS, "name", f"not be a header of C: it would hide <{name}.h>", name, f"Call it my_{name}.")
     return name
 
@@ -59,7 +57,7 @@ _WIRES = re.compile("(ready|clear|resume|word|sums|push|full|empty|pop|sent|data
 
 def verilog_module(name: Any) -> str:
     """Return ``name`` if the top module can have it; an InputError says what it must be."""
-    good = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name) and len(name) <= LONGEST and not name.startswith("m1t1r_")
+    good = _is_identifier(name) and not name.startswith("m1t1r_")
     rule = f"be a lower-case Verilog identifier of at most {LONGEST} characters that does not begin with m1t1r_"
     require(good, "name", rule, name, "Use letters, digits and _.")
     require(name not in KEYWORDS, "name", "not be a keyword of Verilog or SystemVerilog", name, f"Call it my_{name}.")
