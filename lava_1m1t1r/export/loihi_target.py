@@ -21,7 +21,7 @@ from ..program import PER_NEURON, SCALARS, TABLES
 from . import loihi_limits as limits
 from . import rules
 from .frames import batched, drawn
-from .loihi_resources import generators, layer_resources, table, verdicts
+from .loihi_resources import LayerResources, generators, layer_resources, table, verdicts
 from .read_back import same
 from .report import Report, VerificationError, classes_of, write_export
 
@@ -86,11 +86,7 @@ def deploy_loihi(
     chips, seed = whole(chips, "chips", least=1), whole(seed, "seed")
     layers = layer_resources(net)
     rows = verdicts(net, layers, chips)
-    for row in rows:
-        where = f"{net.source or 'network'}" + ("" if row["layer"] is None else f": layer/{row['layer']}")
-        rule = f"keep to {row['value']} {row['unit']} ({'assumed; ' if row['assumed'] else ''}{row['source']})"
-        cure = CURES.get(row["limit"], "Use a smaller layer.")
-        require(row["kept"], f"{where} {row['limit']}", rule, row["needed"], cure)
+    _require_kept(net, rows)
     shape = net.sizes
     written = _net_file(net)
     random = frames is None
@@ -114,6 +110,19 @@ def deploy_loihi(
         **classes_of(net),
         "golden traces": f"{frames.shape[0]} samples of {frames.shape[1]} steps" + (", random spikes" if random else ""),
     }
+    return write_export("loihi", net, out_dir, files, facts, _notes(net, layers))
+
+
+def _require_kept(net: NetDescription, rows: list[dict[str, Any]]) -> None:
+    """Refuse a network that breaks a limit of the chip."""
+    for row in rows:
+        where = f"{net.source or 'network'}" + ("" if row["layer"] is None else f": layer/{row['layer']}")
+        rule = f"keep to {row['value']} {row['unit']} ({'assumed; ' if row['assumed'] else ''}{row['source']})"
+        cure = CURES.get(row["limit"], "Use a smaller layer.")
+        require(row["kept"], f"{where} {row['limit']}", rule, row["needed"], cure)
+
+
+def _notes(net: NetDescription, layers: tuple[LayerResources, ...]) -> list[str]:
     custom = [x.index for x in net.active if isinstance(x.neuron, M1T1RNeuron)]
     notes = [
         "Not run on a chip: the microcode's language and the chip's process models are not public. Energy is left out: none was measured.",
@@ -130,7 +139,7 @@ def deploy_loihi(
         unlike = unlike_in_netx(net)
         own = "All neurons are CUBA: lava-dl's own netx loads the file too, with equal spikes."
         notes.append(own if not unlike else f"lava-dl's own netx does not run this file alike: {', '.join(unlike)}.")
-    return write_export("loihi", net, out_dir, files, facts, notes)
+    return notes
 
 
 def unlike_in_netx(net: NetDescription) -> list[str]:

@@ -191,37 +191,38 @@ def _described(graph: nir.NIRGraph) -> NetDescription:
     require(kind == EXACT, "NIR graph metadata/format", f"be {EXACT!r}", kind, cure, error=FormatError)
     found = graph.metadata.get("dt")
     dt = number(0.0 if found is None else float(found), "NIR graph metadata/dt", above=0.0, error=FormatError)
-    layers = _lines(graph, dt)
-    for name, node in graph.nodes.items():
-        if not name.startswith("weight_"):
-            continue
-        index, kind = int(_said(graph, name, "layer_index")), str(_said(graph, name, "kind"))
-        shape = tuple(int(n) for n in _said(graph, name, "shape"))
-        require(name == f"weight_{index}", f"NIR node {name}", f"be weight_{index}, as its metadata say", name, error=FormatError)
-        neuron = graph.nodes.get(f"neuron_{index}")
-        recurrent = graph.nodes.get(f"recurrent_{index}")
-        size = int(np.prod(shape))
-        layer = Layer(
-            index,
-            kind,
-            shape,
-            size if kind == "input" else node.weight.shape[1],
-            weight=_weight(node, kind),
-            conv=_sizes(node),
-            weight_rec=None if recurrent is None else _counts(recurrent.weight),
-            bias=_counts(node.bias) if isinstance(node, nir.Affine) else None,
-            delay=_steps(graph, f"delay_{index}", dt),
-            delay_rec=_steps(graph, f"recurrent_delay_{index}", dt),
-            neuron=None if neuron is None else M1T1RNeuron(neuron.step, int(neuron.seed)),
-        )
-        if "kernels" in node.metadata:
-            equal = np.array_equal(layer.matrix(), _counts(node.weight))
-            require(equal, f"NIR node {name}", "hold the weights that its kernels say", node.weight.shape, error=FormatError)
-        layers.append(layer)
+    layers = _lines(graph, dt) + [_layer(graph, name, dt) for name in graph.nodes if name.startswith("weight_")]
     net = NetDescription(tuple(sorted(layers, key=lambda layer: layer.index)), source="a NIR graph")
     net = dataclasses.replace(net, classes=_classes(graph, net.outputs))
     net.check_classes("NIR graph metadata", FormatError)
     return net
+
+
+def _layer(graph: nir.NIRGraph, name: str, dt: float) -> Layer:
+    """The layer whose weights are in the node of this name."""
+    node = graph.nodes[name]
+    index, kind = int(_said(graph, name, "layer_index")), str(_said(graph, name, "kind"))
+    shape = tuple(int(n) for n in _said(graph, name, "shape"))
+    require(name == f"weight_{index}", f"NIR node {name}", f"be weight_{index}, as its metadata say", name, error=FormatError)
+    neuron = graph.nodes.get(f"neuron_{index}")
+    recurrent = graph.nodes.get(f"recurrent_{index}")
+    layer = Layer(
+        index,
+        kind,
+        shape,
+        int(np.prod(shape)) if kind == "input" else node.weight.shape[1],
+        weight=_weight(node, kind),
+        conv=_sizes(node),
+        weight_rec=None if recurrent is None else _counts(recurrent.weight),
+        bias=_counts(node.bias) if isinstance(node, nir.Affine) else None,
+        delay=_steps(graph, f"delay_{index}", dt),
+        delay_rec=_steps(graph, f"recurrent_delay_{index}", dt),
+        neuron=None if neuron is None else M1T1RNeuron(neuron.step, int(neuron.seed)),
+    )
+    if "kernels" in node.metadata:
+        equal = np.array_equal(layer.matrix(), _counts(node.weight))
+        require(equal, f"NIR node {name}", "hold the weights that its kernels say", node.weight.shape, error=FormatError)
+    return layer
 
 
 def _check_complete(graph: nir.NIRGraph, net: NetDescription) -> None:

@@ -14,7 +14,7 @@ from ..fast import FastNetwork
 from . import nir_exact, rules
 from .frames import DRAWN_RATE, batched, drawn
 from .nir_node import nir
-from .nir_portable import IN_NETWORK, to_portable
+from .nir_portable import IN_NETWORK, Portable, to_portable
 from .read_back import same
 from .report import Report, VerificationError, classes_of, write_export
 
@@ -78,16 +78,7 @@ def deploy_nir(
         files[PORTABLE_FILE] = _file(fitted.graph)
         facts |= {f"portable, distance {key}" if key.startswith("of ") else f"portable, {key}": v for key, v in fitted.loss.items()}
         source = f"random spikes at {DRAWN_RATE:g} Hz a channel, because no frames were given" if random else f"{len(frames)} given samples"
-        notes += [
-            f"{PORTABLE_FILE} is another neuron (no residue, no latch, no saturation of the input, no noise), fitted on {source}.",
-            "Its constants assume forward Euler with dt. Its spikes come a step a layer earlier than the network's.",
-        ]
-        distances = fitted.loss[IN_NETWORK].values()
-        if max(distances, default=0.0) >= 1.0:
-            notes.append(
-                f"{PORTABLE_FILE} is no substitute for this network: its spikes are no nearer to the network's than silence is. CubaLIF "
-                "cannot clip its input, and training may have made use of that."
-            )
+        notes += _portable_notes(fitted, source)
         if has_delays:
             notes.append(
                 "It keeps the delays: norse 1.1 and snnTorch 1.0 do not read Delay."
@@ -95,6 +86,19 @@ def deploy_nir(
                 else "Its delays are left out, and delay lines with them."
             )
     return write_export("nir", net, out_dir, files, facts, notes)
+
+
+def _portable_notes(fitted: Portable, source: str) -> list[str]:
+    notes = [
+        f"{PORTABLE_FILE} is another neuron (no residue, no latch, no saturation of the input, no noise), fitted on {source}.",
+        "Its constants assume forward Euler with dt. Its spikes come a step a layer earlier than the network's.",
+    ]
+    if max(fitted.loss[IN_NETWORK].values(), default=0.0) >= 1.0:
+        notes.append(
+            f"{PORTABLE_FILE} is no substitute for this network: its spikes are no nearer to the network's than silence is. CubaLIF "
+            "cannot clip its input, and training may have made use of that."
+        )
+    return notes
 
 
 def _file(graph: nir.NIRGraph) -> bytes:
