@@ -177,7 +177,7 @@ def counting_arithmetic(tally: Tally) -> Any:
         return table[place]
 
     def columns(entry: Any) -> tuple[Number, ...]:  # part of the read, not an operation
-        return tuple(Number(column, tally) for column in unpack(entry))
+        return tuple(Number(int(column), tally) for column in unpack(entry))
 
     def times(a: Any, b: Any) -> Number:
         for factor in (_plain(a), _plain(b)):
