@@ -20,7 +20,7 @@ process follows."""
 _stages: set[str] = set()  # of this process
 
 
-def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]) -> tuple[str, ...]:
+def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]) -> None:
     """Write files into ``out_dir``, which appears complete or not at all.
 
     The files are written into a temporary folder first: beside a new folder, whose name it then takes; inside a folder that is there, into
@@ -34,11 +34,6 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
         Folder to make or to fill.
     contents : mapping
         Name (with ``/`` for a folder inside) to text or bytes.
-
-    Returns
-    -------
-    tuple of str
-        The names, sorted.
     """
     out = place(out_dir).absolute()
     check_folder(out)
@@ -53,7 +48,6 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
             made.mkdir()  # with the rights that any new folder gets there; the stage is nobody else's
             _write(made, contents)
             os.replace(made, out)
-    return tuple(sorted(contents))
 
 
 @contextmanager
