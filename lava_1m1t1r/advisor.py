@@ -297,7 +297,7 @@ def _stimuli(params: StepParams, steps: int) -> dict[str, np.ndarray]:
     return {name: on * count for name, on in named.items()}
 
 
-def _response(times: list[np.ndarray], held: np.ndarray, duration: float) -> Response:
+def _response(times: list[np.ndarray], latches: np.ndarray, duration: float) -> Response:
     first = [t[0] for t in times if t.size]
     intervals = np.concatenate([[], *(np.diff(t) for t in times if not np.isnan(mean_interval(t, duration)))])
     rate = sum(t.size for t in times) / len(times) / duration
@@ -305,7 +305,7 @@ def _response(times: list[np.ndarray], held: np.ndarray, duration: float) -> Res
         float(np.mean(first)) if first else None,
         float(intervals.mean()) if intervals.size else None,
         float(rate),
-        bool(held.any()),
+        bool(latches.any()),
         float(np.std(intervals, ddof=1) / np.sqrt(intervals.size)) if intervals.size > 1 else None,
     )
 
@@ -314,8 +314,8 @@ def _device(params: StepParams, a_in: np.ndarray) -> Response:
     trace = _trace(params, a_in)
     times = [trace.spike_times(n) for n in range(a_in.shape[1])]
     spike = spike_frames(times, params.dt, len(a_in))
-    held = latched(params, trace.gate_voltage > params.device.v_th, spike)
-    return _response(times, held, len(a_in) * params.dt)
+    latches = latched(params, trace.gate_voltage > params.device.v_th, spike)
+    return _response(times, latches, len(a_in) * params.dt)
 
 
 def _trace(params: StepParams, a_in: np.ndarray) -> Trace:
@@ -393,7 +393,7 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
         (a_in.dtype, a_in.shape),
     )
     samples = a_in.reshape(-1, *a_in.shape[-2:])
-    params = params.replace(device=params.device.quiet())  # step and device draw different numbers, and the comparison is about the scheme
+    params = params.replace(device=params.device.quiet())
     size = samples.shape[-1]
     neurons = CompiledNeurons(params, size)
     runs = [neurons.run(a) for a in samples]

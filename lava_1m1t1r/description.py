@@ -102,11 +102,7 @@ class Layer(ByValue):
     """Sizes of ``conv`` and ``pool``, whose ``weight`` is (O, C / groups, height, width), or (1, 1, height, width) for ``pool``."""
 
     def check(self, where: str, error: type[Exception] = InputError) -> None:
-        """Refuse a kind that nobody knows, or that is one of neurons where there are none; what a layer without neurons has no use for;
-        of a layer that computes, arrays of other shapes than its own, or of numbers beyond what the integers hold.
-
-        The value of a readout is the weighted sum (FIXED_POINT.md, section 6): without spikes there is no recurrence and no delay.
-        """
+        """Refuse an unknown kind, arrays that do not fit the layer, and numbers beyond what the integers hold."""
         require(self.kind in KINDS, where, f"be of a kind among {', '.join(KINDS)}", self.kind, error=error)
         self.check_neuron(where, error)
         if self.neuron is None:
@@ -116,6 +112,7 @@ class Layer(ByValue):
             self._check_numbers(where, error)
 
     def _check_without_neurons(self, where: str, error: type[Exception]) -> None:
+        """The value of a readout is the weighted sum (FIXED_POINT.md, section 6): without spikes there is no recurrence and no delay."""
         rule, cure = "be another one of a layer without neurons", "Write it with kind='affine', or give it neurons."
         require(self.kind not in ("dense", "dense_rec"), f"{where} kind", rule, self.kind, cure, error)
         cure, delay = "Add it to the sums, or delay them, yourself.", None if self.kind == DELAY_LINES else self.delay
@@ -315,7 +312,7 @@ class NetDescription(ByValue):
         object.__setattr__(self, "classes", names)
 
     def __repr__(self) -> str:
-        # of networks that no check has seen, too
+        # without the properties, which refuse networks that no check has seen
         layers = ", ".join(f"{layer.kind} {'x'.join(str(n) for n in layer.shape)}" for layer in self.layers) or "no layers"
         first = f"{self.layers[0].inputs} inputs, " if self.layers else ""
         return f"{type(self).__name__}({first}{layers}{', of ' + self.source if self.source else ''})"
@@ -391,8 +388,8 @@ class NetDescription(ByValue):
     def check(self, where: str = "network", error: type[Exception] = InputError) -> None:
         """Refuse a network that nothing can run: sizes that do not fit, numbers too large for the integers, a layer of sums in its midst.
 
-        Files are read more strictly (8-bit weights, 13-bit biases); this holds for networks made by hand, too. Whether integers can hold
-        the devices is not asked here: floating point and the device level run others as well, and :meth:`.StepParams.fixed` refuses them.
+        Files are read more strictly: 8-bit weights, 13-bit biases. Whether integers can hold the devices is not asked here, since floating
+        point and the device level run others as well; :meth:`.StepParams.fixed` asks.
         """
         self._computing(where, error)
         before: int | None = None
@@ -464,10 +461,7 @@ def check_network(net: Any, field: str = "network") -> None:
 
 
 def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
-    """Frames as (B, T, C) uint8 or int16, contiguous, for a network; an error names what does not fit.
-
-    So does one for counts that may take a weighted sum out of 32 bits, where every realisation would wrap in its own way.
-    """
+    """Frames as (B, T, C) uint8 or int16, contiguous; an InputError names what does not fit, or that a sum may leave 32 bits."""
     channels = net.inputs
     frames = array_of(frames, "frames", "hold numbers: whole spike counts (B, T, C)")
     cure = ""

@@ -138,8 +138,8 @@ def lava_python() -> str:
 
 
 def _own(value: Any) -> Any:
-    """A number of numpy's as Python's own: numpy 2 compares a narrow one with a bound that it has cut to the same width, to infinity. What
-    else numpy holds, durations among its integers, is no number."""
+    """A number of numpy's as Python's own: numpy 2 cuts a bound to the width of a narrow one before it compares. What else numpy holds,
+    durations among it, as text: no number."""
     return value if not isinstance(value, np.generic) else value.item() if value.dtype.kind in "biuf" else str(value)
 
 

@@ -16,8 +16,8 @@ from .loihi_limits import Limit
 
 CUBA_STATE_BITS = {"current": 24, "voltage": 24}
 GENERATOR_WORDS = 2
-"""Number of state variables that hold a neuron's noise generator: its word is wider than one, but it is only shifted and cut, which two
-halves can be, too."""
+"""Number of state variables that hold a neuron's noise generator, whose word is wider than one: it is only shifted and cut, as two halves
+can be."""
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ _stages: set[str] = set()  # of this process
 def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]) -> None:
     """Write files into ``out_dir``, which appears complete or not at all.
 
-    The files are written into a temporary folder first: beside a new folder, whose name it then takes; inside a folder that is there, into
-    which they are then moved. That one stays the same folder, for it may be a mounted volume, lie in a folder that cannot be written to, or
-    be the current folder of a shell. A former export is replaced, and put back if an error or Ctrl-C ends the moves; a folder with any
-    other file in it, or that another export fills at the time, is refused.
+    The files are written into a temporary folder first. Beside a new folder, it then takes that one's name; inside a folder that is there,
+    its files are then moved. A folder that is there stays the same one, since it may be a mounted volume or a shell's current folder. A
+    former export is replaced, and put back if an error or Ctrl-C ends the moves. A folder with any other file in it, or that another
+    export fills at the time, is refused.
 
     Parameters
     ----------

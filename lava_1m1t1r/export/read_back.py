@@ -10,10 +10,8 @@ from ..program import INTEGER_FIELDS
 
 def same(a: NetDescription, b: NetDescription) -> bool:
     """Whether two networks do the same in integers: equal computing layers, weights, delays, neurons, seeds, and names of their outputs.
-    No delay equals delays of 0.
 
-    ``StepParams.held`` is left out: the fixed-point step never asks for it, and a network from a file has it set whatever it was when the
-    network was written. So two networks may be the same here and yet not equal (``==``): their floating-point steps differ then.
+    No delay equals delays of 0. ``StepParams.held`` may differ: it is about floating point alone, and ``.net`` files do not keep it.
     """
     x, y = a.delay_lines, b.delay_lines
     alike = x is y if x is None or y is None else (x.inputs, x.size) == (y.inputs, y.size) and np.array_equal(x.own_delay, y.own_delay)

@@ -134,6 +134,6 @@ class Page:
 
 
 def withdraw(folder: Path, *names: str) -> None:
-    """Remove files of an earlier report, before others take their places: whoever reads one believes that it is of what lies beside it."""
+    """Remove files of an earlier report, so that none lies beside new results."""
     for name in names:
         (folder / name).unlink(missing_ok=True)
