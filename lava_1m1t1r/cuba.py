@@ -16,7 +16,6 @@ What does not carry over: a CUBA neuron sums its input linearly without bound; a
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,7 +103,7 @@ def device_for(
     r_control = refractory / (scaled.c_gate * np.log(left / device.v_th))
     least = 10 * scaled.r_on * scaled.c_gate * np.log(left / device.v_th)
     require(r_control >= 10 * scaled.r_on, "refractory [s]", f"be at least {least:.2g}, so that R_c >= 10 R_on", refractory)
-    return dataclasses.replace(scaled, r_control=float(r_control))
+    return scaled.replace(r_control=float(r_control))
 
 
 def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = INPUT_SPREAD) -> WorkingPoint:

@@ -229,7 +229,7 @@ class DeviceParams(ByValue):
     def quiet(self) -> DeviceParams:
         """Return the device without noise and cycle-to-cycle spread."""
         plain = all(isinstance(getattr(self, name), float) for name in _NOISE)
-        return self if plain and not self.noisy else dataclasses.replace(self, **dict.fromkeys(_NOISE, 0.0))
+        return self if plain and not self.noisy else self.replace(**dict.fromkeys(_NOISE, 0.0))
 
     def scaled(self, time: float) -> DeviceParams:
         """Return a device that is ``time`` times slower in everything it does.
@@ -238,8 +238,7 @@ class DeviceParams(ByValue):
         the gate capacitance: the trajectory is the same, stretched. A network on bins of 10 ms assumes a device made for them.
         """
         time = number(time, "scaled.time", above=0.0)
-        return dataclasses.replace(
-            self,
+        return self.replace(
             mu=self.mu / time,
             beta=self.beta / time,
             gamma1=self.gamma1 / time,
@@ -261,7 +260,7 @@ class DeviceParams(ByValue):
         """
         level = number(level, "with_variation.level", least=0.0, most=_MOST_VARIATION)
         v0 = number(v0, "with_variation.v0", least=0.0, most=_MOST_VARIATION)
-        return dataclasses.replace(self, **{f"{name}_dtod": level for name in VARYING}, v0_dtod=v0)
+        return self.replace(**{f"{name}_dtod": level for name in VARYING}, v0_dtod=v0)
 
     def spread(self, n: int, seed: int) -> DeviceParams:
         """Return ``n`` different devices, drawn from this one's ``_dtod`` fields (which are 0 in the result).
@@ -317,7 +316,7 @@ class DeviceParams(ByValue):
             changes[f"{name}_dtod"] = 0.0
             if name == "mu" or np.any(np.asarray(width) > 0):
                 changes[name] = getattr(self, name) * np.exp(width * draw)
-        return dataclasses.replace(self, **changes)
+        return self.replace(**changes)
 
     def take(self, n: int | slice | np.ndarray) -> DeviceParams:
         """Return device ``n`` alone, or the devices of a slice or an array of numbers: every array field reduced to these values."""
@@ -327,11 +326,11 @@ class DeviceParams(ByValue):
             require(good, "take.n", f"hold whole numbers (K,) from {-size} to {size - 1}", n)
         elif not isinstance(n, slice):
             n = whole(n, "take.n", least=-size, most=size - 1)
-        return dataclasses.replace(self, **{name: value[n] for name, value in self._arrays.items()})
+        return self.replace(**{name: value[n] for name, value in self._arrays.items()})
 
     def median(self) -> DeviceParams:
         """Return one device: that with the median of every field."""
-        return dataclasses.replace(self, **{name: np.median(value) for name, value in self._arrays.items()})
+        return self.replace(**{name: np.median(value) for name, value in self._arrays.items()})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for files and reports."""

@@ -325,7 +325,7 @@ class StepParams(ByValue):
         else:
             values = {name: np.where(beyond, own[name], values[name]) for name in LEARNABLE}
         moved = {name: value for name, value in values.items() if np.any(way < 1)}
-        return self.replace(device=dataclasses.replace(device, **moved))
+        return self.replace(device=device.replace(**moved))
 
     def floating(self, size: int = 1) -> FloatProgram:
         """Constants of the floating-point substep for ``size`` neurons."""

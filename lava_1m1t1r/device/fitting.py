@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -238,7 +237,7 @@ class _Problem:
         self._tried: list[tuple[np.ndarray, float]] = []
 
     def device(self, u: np.ndarray) -> DeviceParams:
-        return dataclasses.replace(self.p, **dict(zip(self.free, np.exp(u).tolist(), strict=True)))
+        return self.p.replace(**dict(zip(self.free, np.exp(u).tolist(), strict=True)))
 
     def predictions(self, u: np.ndarray) -> np.ndarray:
         """Values that the device gives, (M,), or the numbers that stand for "never"."""

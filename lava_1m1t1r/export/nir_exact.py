@@ -193,7 +193,7 @@ def _described(graph: nir.NIRGraph) -> NetDescription:
     dt = number(0.0 if found is None else float(found), "NIR graph metadata/dt", above=0.0, error=FormatError)
     layers = _lines(graph, dt) + [_layer(graph, name, dt) for name in graph.nodes if name.startswith("weight_")]
     net = NetDescription(tuple(sorted(layers, key=lambda layer: layer.index)), source="a NIR graph")
-    net = dataclasses.replace(net, classes=_classes(graph, net.outputs))
+    net = net.replace(classes=_classes(graph, net.outputs))
     net.check_classes("NIR graph metadata", FormatError)
     return net
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,9 +66,9 @@ def _undelayed(net: NetDescription) -> NetDescription:
             matrix = layer.matrix()
             weight = matrix.reshape(layer.size, -1, lines.inputs).sum(1)
             kind = layer.kind if matrix is layer.weight else "affine" if layer.neuron is None else "dense"  # what is left is a matrix
-            layer = dataclasses.replace(layer, kind=kind, inputs=lines.inputs, weight=weight, conv=None)
-        layers.append(dataclasses.replace(layer, delay=None, delay_rec=None))
-    return dataclasses.replace(net, layers=tuple(layers))
+            layer = layer.replace(kind=kind, inputs=lines.inputs, weight=weight, conv=None)
+        layers.append(layer.replace(delay=None, delay_rec=None))
+    return net.replace(layers=tuple(layers))
 
 
 def run_portable(net: NetDescription, fits: dict[int, CubaFit], frames: np.ndarray) -> list[np.ndarray]:
