@@ -134,13 +134,11 @@ class Advice:
     def __str__(self) -> str:
         lines = [f"network step of {self.dt * 1e3:g} ms in {self.substeps} substep{'s' * (self.substeps > 1)} against the device:"]
         for p in self.probes:
+            step, device = p.step, p.device
             parts = [
-                f"{label} {_shown(*step, scale)} (device {_shown(*device, scale)}) {unit}{_percent(error)}"
-                for label, step, device, scale, unit, error in (
-                    ("first spike", (p.step.first_spike, None), (p.device.first_spike, None), 1e3, "ms", p.first_spike_error),
-                    ("interval", (p.step.isi, p.step.isi_se), (p.device.isi, p.device.isi_se), 1e3, "ms", p.isi_error),
-                    ("rate", (p.step.rate, None), (p.device.rate, None), 1, "Hz", p.rate_error),
-                )
+                _beside("first spike", _ms(step.first_spike), _ms(device.first_spike), "ms", p.first_spike_error),
+                _beside("interval", _ms(step.isi, step.isi_se), _ms(device.isi, device.isi_se), "ms", p.isi_error),
+                _beside("rate", f"{step.rate:.3g}", f"{device.rate:.3g}", "Hz", p.rate_error),
             ]
             latched = {(True, True): "; both latch", (True, False): "; the device latches", (False, True): "; the step latches"}
             lines.append(f"  {p.name}: " + ", ".join(parts) + latched.get((p.device.latched, p.step.latched), ""))
@@ -149,9 +147,8 @@ class Advice:
                 "  largest error by substeps, without probes under which both latch: "
                 + ", ".join(f"{n}: {error:.1%}" if error < np.inf else f"{n}: {_DIFFER}" for n, error in self.by_substeps.items())
             )
-        lines.append(
-            f"  constant input: fires from {_shown(self.fires_from, None, 1)} V, latches from {_shown(self.latches_from, None, 1)} V"
-        )
+        fires, latches = ("none" if volt is None else f"{volt:.3g}" for volt in (self.fires_from, self.latches_from))
+        lines.append(f"  constant input: fires from {fires} V, latches from {latches} V")
         if self.unreachable is not None:
             lines.append(f"  {len(self.unreachable)} neurons cannot fire with these weights{_some(self.unreachable)}")
         if self.recorded:
@@ -164,15 +161,15 @@ class Advice:
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
 
-def _shown(value: float | None, se: float | None, scale: float) -> str:
-    """A value, and its standard error where that can be seen in three digits."""
+def _ms(value: float | None, se: float | None = None) -> str:
+    """A time [s] in ms, and its standard error where that can be seen in three digits."""
     if value is None:
         return "none"
-    return f"{value * scale:.3g}" + (f" +- {se * scale:.2g}" if se is not None and se > 5e-4 * value else "")
+    return f"{value * 1e3:.3g}" + (f" +- {se * 1e3:.2g}" if se is not None and se > 5e-4 * value else "")
 
 
-def _percent(error: float | None) -> str:
-    return "" if error is None else f" {error:+.1%}"
+def _beside(label: str, step: str, device: str, unit: str, error: float | None) -> str:
+    return f"{label} {step} (device {device}) {unit}" + ("" if error is None else f" {error:+.1%}")
 
 
 def _some(indices: list[int]) -> str:
