@@ -239,14 +239,10 @@ class StepParams(ByValue):
                 getattr(self.device, name),
                 "Use device.simulate for cycle-to-cycle spread.",
             )
-        for name in (f"{name}_dtod" for name in DEVIATING):
-            require(
-                not np.any(getattr(self.device, name)),
-                f"DeviceParams.{name}",
-                "be drawn before devices are run in network steps",
-                getattr(self.device, name),
-                "Use params.spread(n, seed), with n the size of the layer.",
-            )
+        for name in DEVIATING:
+            width = getattr(self.device, f"{name}_dtod")
+            rule, cure = "be drawn before devices are run in network steps", "Use params.spread(n, seed), with n the size of the layer."
+            require(not np.any(width), f"DeviceParams.{name}_dtod", rule, width, cure)
         v0 = np.asarray(self.device.v0)
         require(
             np.all(np.isinf(v0)) or np.all(np.isfinite(v0)),
