@@ -118,10 +118,11 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
         "Of an older file the numbers mean another arithmetic: export its network again. For a newer one, update lava-1m1t1r.",
         error=FormatError,
     )
-    known = {"type", "version", "gradedSpike", "seed", *_STEP_KEYS, *(_DEVICE + name for name in FIELDS)}
+    needed = ("seed", *_STEP_KEYS, *(_DEVICE + name for name in FIELDS))
     for key in keys:
-        require(key in known, f"{where}/neuron/{key}", "be a key of this format", key, error=FormatError)
-    for key in ("seed", *_STEP_KEYS, *(_DEVICE + name for name in FIELDS)):
+        known = key in ("type", "version", "gradedSpike", *needed)
+        require(known, f"{where}/neuron/{key}", "be a key of this format", key, error=FormatError)
+    for key in needed:
         require(key in keys, f"{where}/neuron/{key}", "be present", None, error=FormatError)
     graded = keys.get("gradedSpike", False)
     single = np.asarray(graded).dtype.kind in "biuf" and not np.any(graded)
