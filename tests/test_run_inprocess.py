@@ -23,6 +23,7 @@ from faulty.process import Faulty
 from graphs import CASES, FIXED, FLOAT, T, dice, learning, nested, recurrent, sparse
 from kinds.models import ChipElsewhereModel
 from kinds.process import Elsewhere, Kinds, NoEntries, Orphan
+from lava.magma.compiler.compiler import Compiler
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.extractor import Extractor, VarWire
@@ -576,6 +577,16 @@ def test_a_process_that_cannot_be_compiled_is_named(runner, kind, arguments, tex
     with pytest.raises(ProcessFailed, match=rf"^{kind.__name__} 'culprit' could not be compiled(.|\n)*{text}") as caught:
         runner(process, config()).__enter__()
     assert caught.value.processes == (f"{kind.__name__} 'culprit'",)
+
+
+def test_where_no_process_is_at_fault_the_graph_could_not_be_compiled(monkeypatch):
+    def no_place(self, *_):
+        raise RuntimeError("no place for it")
+
+    monkeypatch.setattr(Compiler, "_create_node_cfgs", no_place)
+    with pytest.raises(ProcessFailed, match=r"^the graph of Faulty 'relay' could not be compiled(.|\n)*no place for it") as caught:
+        run(chain("build")[0], T, config())
+    assert caught.value.processes == ()
 
 
 def test_a_source_that_never_sends_is_reported():

@@ -92,7 +92,8 @@ def compiled_graph(proc: AbstractProcess, run_cfg: RunConfig, compile_config: di
     except Exception as error:
         if comes_from_outside(error):
             raise
-        at = [_process_at(frame) for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name != "compile"]
+        deeper = list(traceback.walk_tb(error.__traceback__))[1:]  # this function's own ``proc`` is not to blame
+        at = [_process_at(frame) for frame, _ in deeper if frame.f_code.co_name != "compile"]
         names = tuple(title(process) for process in at if process is not None)[-1:]
         what = names[0] if names else f"the graph of {title(proc)}"
         raise ProcessFailed(f"{what} could not be compiled: {traceback.format_exc()}", names) from error
