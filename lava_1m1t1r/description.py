@@ -55,7 +55,7 @@ class CubaNeuron(ByValue):
     def check(self, where: str, size: int, error: type[Exception] = InputError) -> None:
         """Refuse constants that are not those of ``size`` neurons, or beyond what the integers hold."""
         threshold = self.threshold
-        good = isinstance(threshold, (int, np.integer)) and 0 <= threshold <= LARGEST_VOLTAGE
+        good = is_whole(threshold, 0, LARGEST_VOLTAGE)
         require(good, f"{where} neuron threshold", f"be a whole number from 0 to {LARGEST_VOLTAGE}", threshold, error=error)
         for name in ("current_decay", "voltage_decay"):
             decay = np.asarray(getattr(self, name))

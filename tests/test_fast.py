@@ -449,6 +449,7 @@ def test_what_is_due_is_spikes(rng):
         ({"neuron": CubaNeuron(np.full(3, 9), 9, 80)}, "layer/0 neuron current_decay must hold one whole number from 0 to 4096, or 7"),
         ({"neuron": CubaNeuron(9, 5000, 80)}, "layer/0 neuron voltage_decay must hold"),
         ({"neuron": CubaNeuron(9, 9, 2**26)}, "layer/0 neuron threshold must be a whole number from 0 to 33554431"),
+        ({"neuron": CubaNeuron(9, 9, True)}, "layer/0 neuron threshold must be a whole number from 0 to 33554431; got True"),
         ({"neuron": CubaNeuron(9, 9, 80), "bias": np.full(7, 2**26)}, r"layer/0 bias must lie in -33554431\.\.33554431"),
         ({"neuron": M1T1RNeuron(StepParams(replace(FIG2, mu=np.full(3, 50.0))))}, "layer/0 neuron must hold one device or 7; got 3"),
         (
