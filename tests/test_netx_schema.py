@@ -302,6 +302,17 @@ def test_what_only_neurons_have_comes_with_neurons(kind, names, tmp_path):
             schema.read(tmp_path / "a.net")
 
 
+def test_zeros_that_say_nothing_without_neurons_are_left_out(rng, tmp_path):
+    """Layer.check lets them pass, and the format has no keys for them."""
+    plain = Layer(0, "affine", (3,), 4, weights(rng, 3, 4))
+    zeros = replace(plain, bias=np.zeros(3, np.int32), delay=np.zeros(3, np.int32), weight_rec=np.zeros((3, 3), np.int32))
+    zeros.check("layer/0")
+    schema.write(tmp_path / "a.net", [zeros])
+    assert schema.read(tmp_path / "a.net").layers == (plain,)
+    with pytest.raises(FormatError, match="layer/0/bias must be a key of a layer of type 'affine'"):
+        schema.write(tmp_path / "b.net", [replace(plain, bias=np.ones(3, np.int32))])
+
+
 def test_input_neurons_without_a_weight_take_a_unit_a_spike(tmp_path):
     schema.write(tmp_path / "a.net", [Layer(0, "input", (3,), 3, np.array([200]), neuron=M1T1RNeuron(StepParams(FIG2)))])
     with h5py.File(tmp_path / "a.net", "r+") as file:

@@ -19,6 +19,7 @@ pytest.importorskip("lava.magma", reason="needs lava-nc")
 pytest.importorskip("greenlet", reason="needs greenlet")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
+from faulty.models import PyFaultyModel
 from faulty.process import Faulty
 from graphs import CASES, FIXED, FLOAT, T, dice, learning, nested, recurrent, sparse
 from kinds.models import ChipElsewhereModel
@@ -565,6 +566,20 @@ def test_a_model_that_cannot_be_built_is_named():
     relay, _ = chain("build")
     with pytest.raises(ProcessFailed, match="Faulty 'relay' could not be built(.|\n)*cannot be built"):
         run(relay, T, config())
+
+
+def test_a_model_that_cannot_be_built_anew_has_been_stopped_once(monkeypatch):
+    def fail(*_):
+        raise ValueError("not again")
+
+    stopped = []
+    monkeypatch.setattr(PyFaultyModel, "_stop", lambda self: stopped.append(self))
+    with InProcess(chain("none")[0], config()) as session:
+        session.run(1)
+        monkeypatch.setattr(PyFaultyModel, "__init__", fail)
+        with pytest.raises(ProcessFailed, match="Faulty 'relay' could not be built(.|\n)*not again"):
+            session.reset()
+    assert len(stopped) == 1
 
 
 @pytest.mark.parametrize("runner", [InProcess, guarded])

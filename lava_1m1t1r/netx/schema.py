@@ -288,7 +288,7 @@ def write(path: str | os.PathLike, net: NetDescription | Iterable[Layer]) -> Non
         layer.check_neuron(f"net: layer/{i}", FormatError)
     with written(path, getattr(net, "classes", ()), getattr(net, "usual", None)) as groups:
         for i, layer in enumerate(layers):
-            _write_layer(groups.create_group(str(i)), layer)
+            _write_layer(groups.create_group(str(i)), _without_zeros(layer))
 
 
 @contextmanager
@@ -384,6 +384,14 @@ def _write_layer(group: Any, layer: Layer) -> None:
         delay_rec=layer.delay_rec,
         neuron=neuron,
     )
+
+
+def _without_zeros(layer: Layer) -> Layer:
+    """Where there are no neurons, zeros say nothing, and the format has no keys for them."""
+    if layer.neuron is not None or layer.kind == DELAY_LINES:
+        return layer
+    given = {name: getattr(layer, name) for name in ("bias", "delay", "weight_rec", "delay_rec")}
+    return replace(layer, **{name: None for name, values in given.items() if values is not None and not np.any(values)})
 
 
 def _by_feature(layer: Layer, values: np.ndarray | None) -> np.ndarray | None:
