@@ -390,8 +390,9 @@ def _without_zeros(layer: Layer) -> Layer:
     """Where there are no neurons, zeros say nothing, and the format has no keys for them."""
     if layer.neuron is not None or layer.kind == DELAY_LINES:
         return layer
-    given = {name: getattr(layer, name) for name in ("bias", "delay", "weight_rec", "delay_rec")}
-    return replace(layer, **{name: None for name, values in given.items() if values is not None and not np.any(values)})
+    named = ((name, getattr(layer, name)) for name in ("bias", "delay", "weight_rec", "delay_rec"))
+    zeros: dict[str, Any] = {name: None for name, values in named if values is not None and not np.any(values)}
+    return replace(layer, **zeros)
 
 
 def _by_feature(layer: Layer, values: np.ndarray | None) -> np.ndarray | None:

@@ -330,7 +330,7 @@ def _tell_of_classes(split: Split, classes: int) -> None:
         hint(f"no utterance is of {len(absent)} of the classes 0 to {classes - 1} ({listed(absent)}): outputs without use.")
     unheard = sorted(tested - heard)
     if unheard:
-        known = [split.train.keys[label] if split.train.keys else label for label in unheard]
+        known = [split.test.keys[label] if split.test.keys else label for label in unheard]  # training may not name them
         text = f"{len(unheard)} classes of the test set ({listed(known)}), which it cannot learn to tell"
         hint(f"the training set has no utterance of {text}.")
 
