@@ -370,6 +370,7 @@ def test_what_may_not_be_read_is_named(open_to_all):
     ):
         folder = open_to_all / name / "folder"
         folder.mkdir(parents=True)
+        folder.parent.chmod(0o755)  # whatever the umask
         (folder / file).write_bytes((open_to_all / f"a{Path(file).suffix}").read_bytes())
         jobs[folder] = reader
     for path, reader in jobs.items():
