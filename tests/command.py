@@ -1,6 +1,7 @@
 """The command line in a process of its own."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from lava_1m1t1r import cli
 
 ROOT = str(Path(cli.__file__).parents[1])  # processes run elsewhere, and shall find the package beside these tests
+SHELLS_PYTHON = shlex.quote(sys.executable)  # for a line of a shell: folders may have spaces in their names
 TOY = str(Path(__file__).with_name("toy.net"))
 """A small network of 8 channels and 4 classes."""
 

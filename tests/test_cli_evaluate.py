@@ -1,13 +1,14 @@
 """``evaluate`` and ``simulate``: which samples a network hears, what its answers count for, and what is told of data that do not suit."""
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command import TOY, run, started
+from command import SHELLS_PYTHON, TOY, run, started
 from words import spoken
 
 from lava_1m1t1r import cli
@@ -387,7 +388,7 @@ def test_frames_are_as_fine_as_the_network_asks(small_file):
 
 
 def test_a_hint_that_cannot_be_told_keeps_nobody_from_the_results(small_file):
-    line = f"exec {sys.executable} -m lava_1m1t1r evaluate shipped --data {small_file} --json 2>/dev/full"
+    line = f"exec {SHELLS_PYTHON} -m lava_1m1t1r evaluate shipped --data {shlex.quote(str(small_file))} --json 2>/dev/full"
     done = started(["sh", "-c", line])
     assert done.returncode == 0 and json.loads(done.stdout)["utterances"] == 3
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import shlex
 import struct
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import termios
 import export_networks
 import numpy as np
 import pytest
-from command import ROOT, started
+from command import ROOT, SHELLS_PYTHON, started
 from words import spoken
 
 from lava_1m1t1r import cached
@@ -235,5 +236,5 @@ def test_one_process_of_several_gives_the_hints(rank, told, monkeypatch, capsys)
 
 def test_work_goes_on_where_there_are_no_errors_to_write_to():
     code = "from lava_1m1t1r._support.progress import tell; tell('one line'); print('done')"
-    done = subprocess.run(f"{sys.executable} -c {json.dumps(code)} 2>&-", shell=True, capture_output=True, text=True, timeout=120)
+    done = started(["sh", "-c", f"exec {SHELLS_PYTHON} -c {shlex.quote(code)} 2>&-"])
     assert (done.returncode, done.stdout) == (0, "done\n")
