@@ -58,8 +58,8 @@ def test_utterances_are_numbered_from_either_end_and_no_further(events):
 
 
 def test_an_utterance_lasts_until_its_latest_spike_whatever_their_order():
-    events = EventSet.from_utterances([([0.5, 0.2], [1, 2]), ([0.1, 0.3, 0.2], [1, 2, 3]), ([], [])], [0, 1, 0])
-    assert [u.duration for u in events] == events.durations.tolist() == [0.5, np.float32(0.3), 0]
+    events = EventSet.from_utterances([([0.5, 0.2], [1, 2]), ([0.1, 0.3, 0.2], [1, 2, 3]), ([], []), ([0.25], [0])], [0, 1, 0, 1])
+    assert [u.duration for u in events] == events.durations.tolist() == [0.5, np.float32(0.3), 0, 0.25]
 
 
 @pytest.mark.parametrize("index", [[3, 1], slice(1, None, 2), np.array([False, True, True, False]), []])
@@ -137,6 +137,10 @@ def test_speakers_that_are_not_known_bear_no_name(events):
     [
         ("offsets", [0, 5, 2, 6], "rise from 0"),
         ("units", [1, 2], "hold 6 spikes"),
+        ("units", [0, 0, 0, 700, 0, 0], r"EventSet.units must lie in 0..699; got 700. Give n_channels if there are more."),
+        ("times", [0, 0, 0, -0.5, np.inf, 0], "EventSet.times must be finite and >= 0 s; got -0.5. Times count from the start"),
+        ("times", [0, 0, 0, 0.5, np.inf, 0], "EventSet.times must be finite and >= 0 s; got inf. Times count from the start"),
+        ("labels", [0, -1, 2], "EventSet.labels must be >= 0; got -1. Number the classes from 0."),
         ("labels", [1], "one entry an utterance"),
         ("speakers", [[1, 2, 3]], "one-dimensional"),
         ("keys", ("a", "b", "a"), "EventSet.keys must name each class differently; got 'a'."),
@@ -524,7 +528,7 @@ def counted(events, dt, n_steps, channels):
 
 
 @pytest.mark.filterwarnings("ignore:.*are cropped")
-@pytest.mark.parametrize("clip", [1, 3, None])
+@pytest.mark.parametrize("clip", [1, 2, None])
 @pytest.mark.parametrize(("dt", "n_steps", "channels"), [(1e-3, 1100, 700), (10e-3, 60, 70), (0.3, 4, 3), (2.0, 1, 128)])
 def test_frames_and_binned_events_count_as_defined(events, dt, n_steps, channels, clip):
     want = counted(events, dt, n_steps, channels)
