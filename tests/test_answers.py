@@ -21,12 +21,14 @@ def stranger(favoured, words, classes=4, seed=0):
 
 
 def test_sums_over_time_are_wider_than_the_outputs():
-    assert over_time(np.full((1, 3, 2), 2**30, np.int32)).tolist() == [[3 * 2**30] * 2]
-    assert over_time(np.array([[2.0**30], [1.0]], np.float32)).tolist() == [2.0**30 + 1]
+    counts = over_time(np.full((1, 3, 2), 2**30, np.int32))
+    assert counts.tolist() == [[3 * 2**30] * 2] and counts.dtype == np.int64
+    assert over_time(np.array([[2.0**30], [0.5]], np.float32)).tolist() == [2.0**30 + 0.5]
 
 
 def test_two_equal_sums_are_a_tie():
-    assert ties(np.array([[1, 3, 3], [3, 3, 3], [1, 2, 3]])) == 2
+    assert ties(np.array([[1, 3, 3], [3, 3, 3], [1, 2, 3], [3, 3, 1]])) == 3
+    assert ties(np.array([[[1, 3, 3], [4, 4, 4]], [[3, 1, 2], [5, 6, 7]]])) == 2
 
 
 @given(
@@ -62,6 +64,8 @@ def test_sums_of_several_utterances_or_of_other_networks_are_refused():
     for wrong, words in (((np.ones(3), [0]), r"sums must have the shape \(B, K\)"), ((np.ones((2, 3)), [0]), r"labels must .* \(2,\)")):
         with pytest.raises(InputError, match=words):
             adapted_accuracy(*wrong, None)
+    with pytest.raises(InputError, match=r"sums must have the shape \(B, K\); got \(3,\)"):
+        adapted(np.ones(3))
     with pytest.raises(InputError, match=r"speakers must have the shape \(2,\)"):
         adapted_accuracy(np.ones((2, 3)), [0, 1], np.zeros(3))
 

@@ -37,6 +37,7 @@ def test_scales_are_what_one_count_means():
     scales = report.scales
     assert scales["v_in [V]"] == 0.125 / 4096 and scales["gate [V]"] == 0.125 / 2**18
     assert scales["filament and residue [gap]"] == 2.0**-22 and scales["weight [V]"] == 0.125 / 64
+    assert "one count is 2.38e-07 (filament and residue [gap]), 4.77e-07 (gate [V])" in str(report)
     assert 0 < report.threshold_error <= scales["gate [V]"] / 2
     unequal = quantise(StepParams(replace(FIG2, v_th=np.array([0.15, 0.2, 0.3]), gamma2=np.array([1.0, 7.0, 20.0]))), 3)
     assert 0 < unequal.threshold_error <= scales["gate [V]"] / 2
@@ -57,7 +58,7 @@ def test_the_threshold_error_is_the_largest_of_all_neurons():
 def test_every_rate_is_within_a_tenth_of_a_percent(rng):
     device = replace(FIG2, mu=56 * np.exp(0.3 * rng.standard_normal(50)), v0=rng.uniform(0.08, 0.12, 50))
     report = quantise(StepParams(replace(device, gamma2=np.linspace(1, 20, 50))), 50)
-    assert report.fits
+    assert report.fits and not any(r.cure for r in report.rates)
     assert len(report.rates) == 5 and all(r.error < 1e-3 for r in report.rates)
     low, high = rate(report, "gamma2").per_substep
     assert low == pytest.approx(1 * 2.5e-4, rel=1e-3) and high == pytest.approx(20 * 2.5e-4, rel=3e-3)
@@ -157,8 +158,13 @@ def test_network_report_prints_and_is_json(rng):
     for report in reports:
         data = json.loads(json.dumps(report.as_dict()))
         assert data["fits"] and data["agreement"]["free-running"]["share"] <= 1
-        assert report.name in str(report) and "teacher-forced" in str(report) and "silent" in str(report)
+        assert report.name in str(report) and "teacher-forced" in str(report)
+        some = replace(report, activity=report.activity._replace(silent=[1, 4], latched=[]))
+        assert "spikes; silent: 2 neurons (1, 4); latched: 0 neurons\n" in str(some)
     assert quantise_network(drawn.net)[0].activity is None
+    for names in (["hidden"], ["hidden", 2], "ab", 2):
+        with pytest.raises(InputError, match="quantise_network.names must be 2 texts; got"):
+            quantise_network(drawn.net, names=names)
     for one, twice in zip(reports, quantise_network(drawn.net, np.stack([drawn.frames] * 2)), strict=True):
         assert all(twice.agreement[kind] == found + found for kind, found in one.agreement.items())
 
