@@ -229,6 +229,12 @@ def test_an_utterance_all_of_whose_times_are_dropped_stays(path):
         assert [len(u) for u in read_shd(path)] == [50, 300, 0, 0]
 
 
+def test_speakers_that_a_file_does_not_tell_are_unknown(path):
+    with h5py.File(path, "a") as file:
+        del file["extra/speaker"]
+    assert read_shd(path).speakers.tolist() == [-1] * 4
+
+
 def change(path, name, row, value):
     with h5py.File(path, "a") as file:
         file[name][row] = value
@@ -252,7 +258,7 @@ def change(path, name, row, value):
             r"utterance 3 must be as long.*\(120\); got 7",
         ),
         (
-            lambda p: change(p, "spikes/times", 3, np.full(120, -0.5, np.float16)),
+            lambda p: change(p, "spikes/times", 3, np.repeat([0, -0.5], 60).astype(np.float16)),
             r"utterance 3 must be >= 0 s; got -0.5",
         ),
     ],
