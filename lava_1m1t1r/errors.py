@@ -244,7 +244,7 @@ def numbers(value: Any, field: str, dims: tuple[int, ...] = (1,), shape: str = "
     return array
 
 
-def array_of(value: Any, field: str, what: str = "hold real numbers") -> np.ndarray:
+def array_of(value: Any, field: str, what: str = "hold real numbers", cure: str = "") -> np.ndarray:
     """Return numbers of any shape as an array of their own type; an InputError says what they must be. nan and inf are allowed.
 
     Parameters
@@ -255,8 +255,10 @@ def array_of(value: Any, field: str, what: str = "hold real numbers") -> np.ndar
         What errors call it.
     what : str
         Rule for the error's text, to follow "must".
+    cure : str
+        What usually mends it, of values that are no tensor.
     """
-    cure = "Call the tensor's detach().float().cpu()." if hasattr(value, "detach") else ""
+    cure = "Call the tensor's detach().float().cpu()." if hasattr(value, "detach") else cure
     return given(_plain_array(value, "biuf"), field, what, value, cure)
 
 

@@ -142,6 +142,8 @@ def test_speakers_that_are_not_known_bear_no_name(events):
         ("times", [0, 0, 0, 0.5, np.inf, 0], "EventSet.times must be finite and >= 0 s; got inf. Times count from the start"),
         ("labels", [0, -1, 2], "EventSet.labels must be >= 0; got -1. Number the classes from 0."),
         ("labels", [1], "one entry an utterance"),
+        ("labels", ["a", "b", "c"], r"EventSet.labels must hold numbers, \(N,\); .* Number them from 0, and give their names as keys\."),
+        ("speakers", ["a", "b", "c"], r"EventSet.speakers must hold .* Number them from 0, and give their names as speaker_names\."),
         ("speakers", [[1, 2, 3]], "one-dimensional"),
         ("keys", ("a", "b", "a"), "EventSet.keys must name each class differently; got 'a'."),
         ("keys", ("a", "b"), r"EventSet.labels must lie in 0..1, as there are 2 keys; got 2. Name every class, or give no keys."),

@@ -1,6 +1,7 @@
 """Training blocks and their files: what is exported, what is told of what no file holds, and what comes back."""
 
 import copy
+import os
 import pickle
 import warnings
 from dataclasses import replace
@@ -249,6 +250,17 @@ def test_networks_are_not_written_over_folders(tmp_path):
         with pytest.raises(InputError, match="be a path|not be a folder"):
             net.export(path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_networks_do_not_take_the_place_of_pipes_and_devices(tmp_path):
+    """As root, a file would replace even /dev/null."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.net").symlink_to(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path / "link.net"):
+        with pytest.raises(InputError, match="must be a regular file; got 'a device or a pipe'"):
+            Network([block.m1t1r.Affine(None, 3, 2)]).export(path)
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["link.net", "pipe"] and (tmp_path / "pipe").is_fifo()
 
 
 def test_weights_of_neurons_with_another_step_are_told(tmp_path):

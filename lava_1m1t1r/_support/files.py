@@ -27,9 +27,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """For a ``with`` block that writes the yielded path, beside ``path``; it takes that name when the block ends well.
 
     Ctrl-C, a full disk or any other error leaves what was there before, and nothing else. Of several threads or processes that write
-    one file at once, the last to end has it. A link stays one: what it leads to is replaced. Folders are refused.
+    one file at once, the last to end has it. A link stays one: what it leads to is replaced. Folders are refused, and so are devices and
+    pipes: as root, a file would take the place of ``/dev/null``.
     """
     path = path_of(path)
+    check_no_device(path, f"file {path}")
     if path.is_symlink():
         path = Path(os.path.realpath(path))
     require(path.name and not path.is_dir(), f"file {path}", "not be a folder", "a folder", "Name a file in it.")
@@ -44,6 +46,12 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_no_device(path: Path, field: str) -> None:
+    """Refuse a device or a pipe, where a file is to be written."""
+    special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+    require(not special, field, "be a regular file", "a device or a pipe", "Name a file.")
 
 
 @contextmanager

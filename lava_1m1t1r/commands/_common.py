@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .. import plot
-from .._support.files import check_place
+from .._support.files import check_no_device, check_place
 from .._support.host import NO_DOCSTRINGS
 from .._support.progress import hint, tell
 from ..errors import InputError, MissingDependencyError, file_of, is_file, listed, missing, option_name, path_of, require, whole
@@ -32,6 +32,15 @@ def out_folder(name: str | Path, *files: str) -> Path:
     check_place(path, "--out", name)
     for file in files:
         require(not (path / file).is_dir(), "--out", f"not contain a folder named {file}", str(name), "A file will be written there.")
+    return path
+
+
+def out_file(name: str, *endings: str) -> Path:
+    """Return the path of the file that a command writes, checked before any work: that it has one of the endings, and can be written."""
+    path = path_of(name, "--out")
+    require(path.suffix in endings and not path.is_dir(), "--out", f"be a file ending in {endings[0]}", name)
+    check_no_device(path, "--out")
+    out_folder(path.parent)
     return path
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from .._support.files import as_json
 from .._support.progress import hint
-from ..errors import path_of, require
-from ._common import check_whole, json_argument, network_argument, network_path, out_folder, talking
+from ..errors import require
+from ._common import check_whole, json_argument, network_argument, network_path, out_file, talking
 from ._samples import stranger_of
 
 
@@ -43,10 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
     check_whole(args, utterances=1, steps=1)
     require(args.stranger is None or args.leave_out is None, "--leave-out", "not be used with --stranger", args.leave_out)
-    source, out = network_path(args.net), path_of(args.out, "--out")
-    require(out.suffix == ".net" and not out.is_dir(), "--out", "be a file ending in .net", args.out)
+    source, out = network_path(args.net), out_file(args.out, ".net")
     require(not (out.exists() and out.samefile(source)), "--out", "be another file than the network's", args.out)
-    out_folder(out.parent)
     with talking(args):
         net = read(source)
         adapt.first_layer(net)  # refuses others, before any work

@@ -10,8 +10,8 @@ from pathlib import Path
 from .. import __version__
 from .._support.files import as_json
 from .._support.names import composed
-from ..errors import FormatError, InputError, given, path_of, require
-from ._common import check_whole, json_argument, out_folder, talking
+from ..errors import FormatError, InputError, given, require
+from ._common import check_whole, json_argument, out_file, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from ..datasets import InnerEar, wav_folder, write_shd
 
     check_whole(args, seed=0)
-    out = path_of(args.out, "--out")
-    require(out.suffix in (".h5", ".hdf5") and not out.is_dir(), "--out", "be a file ending in .h5", args.out)
-    out_folder(out.parent)
+    out = out_file(args.out, ".h5", ".hdf5")
     source = Path(args.recordings)
     require(source.is_dir() or args.speaker is None, "--speaker", "be used with a folder", args.speaker, "A CSV file has a column for it.")
     with talking(args):

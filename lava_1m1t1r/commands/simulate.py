@@ -8,8 +8,7 @@ import numpy as np
 
 from .._support.files import as_json, write_npz
 from .._support.host import load_lava
-from ..errors import path_of, require
-from ._common import json_argument, network_argument, network_path, out_folder, talking
+from ._common import json_argument, network_argument, network_path, out_file, talking
 from ._samples import array_arguments, data_arguments, samples
 
 
@@ -35,9 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from ..netx.hdf5 import RUNNER, predict
     from ..netx.schema import read
 
-    out = path_of(args.out, "--out")
-    require(out.suffix == ".npz" and not out.is_dir(), "--out", "be a file ending in .npz", args.out)
-    out_folder(out.parent)
+    out = out_file(args.out, ".npz")
     if args.backend != "fast":
         load_lava(RUNNER, f"--backend {args.backend}")
     with talking(args):

@@ -320,10 +320,10 @@ def as_index(index: Sequence[int] | np.ndarray, size: int, field: str) -> np.nda
 
 def _column(values: object, field: str, dtype: type) -> np.ndarray:
     """(N,) of ``dtype``; an error where a value would change."""
-    raw = array_of(values, field, "hold numbers, (N,)")
+    names = {"EventSet.labels": "keys", "EventSet.speakers": "speaker_names"}.get(field)
+    raw = array_of(values, field, "hold numbers, (N,)", f"Number them from 0, and give their names as {names}." if names else "")
     require(raw.ndim == 1, field, "be one-dimensional", raw.shape)
-    cure = "Number them from 0, and give their names as speaker_names or keys." if raw.dtype.kind in "OSU" else ""
-    require(raw.size == 0 or raw.dtype.kind in "iuf", field, "hold numbers", raw, cure)
+    require(raw.size == 0 or raw.dtype.kind in "iuf", field, "hold numbers", raw)
     if raw.dtype.kind == "f" and np.issubdtype(dtype, np.integer):
         require(np.all(np.isfinite(raw)) and np.all(raw == np.rint(raw)), field, "hold whole numbers", raw)
     if np.issubdtype(dtype, np.integer) and raw.size:
