@@ -390,7 +390,7 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
         (a_in.dtype, a_in.shape),
     )
     samples = a_in.reshape(-1, *a_in.shape[-2:])
-    params = params.replace(device=params.device.quiet())
+    params = params.replace(device=params.device.quiet())  # step and device draw different numbers, and the comparison is about the scheme
     size = samples.shape[-1]
     neurons = CompiledNeurons(params, size)
     runs = [neurons.run(a) for a in samples]

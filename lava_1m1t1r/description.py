@@ -111,15 +111,19 @@ class Layer(ByValue):
             self._check_sizes(where, error)
             self._check_numbers(where, error)
 
+    @property
+    def of_neurons(self) -> dict[str, Any]:
+        """Fields given that only neurons have a use for, by name; delay lines have a delay of their own."""
+        names = ("bias", "weight_rec", "delay_rec") + (() if self.kind == DELAY_LINES else ("delay",))
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
     def _check_without_neurons(self, where: str, error: type[Exception]) -> None:
         """The value of a readout is the weighted sum (FIXED_POINT.md, section 6): without spikes there is no recurrence and no delay."""
         rule, cure = "be another one of a layer without neurons", "Write it with kind='affine', or give it neurons."
         require(self.kind not in ("dense", "dense_rec"), f"{where} kind", rule, self.kind, cure, error)
-        cure, delay = "Add it to the sums, or delay them, yourself.", None if self.kind == DELAY_LINES else self.delay
-        unused = {"bias": self.bias, "weight_rec": self.weight_rec, "delay_rec": self.delay_rec, "delay": delay}
-        for name, value in unused.items():
-            absent = value is None or not np.any(value)
-            require(absent, f"{where} {name}", "be left out of a layer without neurons", value, cure, error)
+        cure = "Add it to the sums, or delay them, yourself."
+        for name, value in self.of_neurons.items():
+            require(not np.any(value), f"{where} {name}", "be left out of a layer without neurons", value, cure, error)
 
     def _check_sizes(self, where: str, error: type[Exception]) -> None:
         """Numbers of neurons and inputs, and the weights that lead from these to those."""

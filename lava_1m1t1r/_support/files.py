@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormatError, InputError, file_of, path_of, require
+from ..errors import FormatError, InputError, exists, file_of, path_of, require
 
 _SUFFIX = 16  # longest one that a format is chosen by
 
@@ -50,7 +50,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 def check_no_device(path: Path, field: str) -> None:
     """Refuse a device or a pipe, where a file is to be written."""
-    special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+    special = exists(path) and not (path.is_file() or path.is_dir())
     require(not special, field, "be a regular file", "a device or a pipe", "Name a file.")
 
 

@@ -13,7 +13,6 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,9 +125,9 @@ def _read_file(file: Any, path: str) -> NetDescription:
     net = NetDescription(tuple(layers), version, path)
     net.check(path, FormatError)
     if CLASSES in file:
-        net = replace(net, classes=values.texts_of(file[CLASSES], f"{path}: {CLASSES}", net.outputs))
+        net = net.replace(classes=values.texts_of(file[CLASSES], f"{path}: {CLASSES}", net.outputs))
         net.check_classes(path, FormatError)
-    return net if USUAL not in file else replace(net, usual=_read_usual(file[USUAL], f"{path}: {USUAL}", net.active[0].size))
+    return net if USUAL not in file else net.replace(usual=_read_usual(file[USUAL], f"{path}: {USUAL}", net.active[0].size))
 
 
 def _read_usual(group: Any, where: str, size: int) -> Usual:
@@ -388,11 +387,9 @@ def _write_layer(group: Any, layer: Layer) -> None:
 
 def _without_zeros(layer: Layer) -> Layer:
     """Where there are no neurons, zeros say nothing, and the format has no keys for them."""
-    if layer.neuron is not None or layer.kind == DELAY_LINES:
+    if layer.neuron is not None:
         return layer
-    named = ((name, getattr(layer, name)) for name in ("bias", "delay", "weight_rec", "delay_rec"))
-    zeros: dict[str, Any] = {name: None for name, values in named if values is not None and not np.any(values)}
-    return replace(layer, **zeros)
+    return layer.replace(**dict.fromkeys(name for name, values in layer.of_neurons.items() if not np.any(values)))
 
 
 def _by_feature(layer: Layer, values: np.ndarray | None) -> np.ndarray | None:
