@@ -107,6 +107,20 @@ def _jittered(s, generator, n, grown, q, ops):
 
 
 @inlined
+def _substep(filament, residue, gate, n, v, q, ops):
+    """Run neuron n's substep; returns whether it fired, as 0 or 1."""
+    s = _state(filament, residue, gate, n)
+    return _finish(filament, residue, gate, n, s, _grow(s, v, q, ops), v, q, ops)
+
+
+@inlined
+def _noisy_substep(filament, residue, gate, generator, n, v, q, ops):
+    """As :func:`_substep`, with noise."""
+    s = _state(filament, residue, gate, n)
+    return _finish(filament, residue, gate, n, s, _jittered(s, generator, n, _grow(s, v, q, ops), q, ops), v, q, ops)
+
+
+@inlined
 def _clear(spike):
     for n in range(spike.size):
         store(spike, n, 0)
@@ -119,8 +133,7 @@ def fixed_step(filament, residue, gate, v_in, p, substeps, spike):
     _clear(spike)
     for _ in range(substeps):
         for n in range(filament.size):
-            q, v, s = fixed_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
-            fired = _finish(filament, residue, gate, n, s, _grow(s, v, q, FIXED), v, q, FIXED)
+            fired = _substep(filament, residue, gate, n, read(v_in, n), fixed_neuron(p, n), FIXED)
             store(spike, n, load(spike, n) | fired)
     interleave_loops()
 
@@ -133,8 +146,7 @@ def fixed_step_alike(filament, residue, gate, v_in, p, substeps, spike):
     q = fixed_neuron(p, 0)
     for _ in range(substeps):
         for n in range(filament.size):
-            v, s = read(v_in, n), _state(filament, residue, gate, n)
-            fired = _finish(filament, residue, gate, n, s, _grow(s, v, q, FIXED), v, q, FIXED)
+            fired = _substep(filament, residue, gate, n, read(v_in, n), q, FIXED)
             store(spike, n, load(spike, n) | fired)
     interleave_loops()
 
@@ -146,9 +158,7 @@ def fixed_noisy_step(filament, residue, gate, generator, v_in, p, substeps, spik
     _clear(spike)
     for _ in range(substeps):
         for n in range(filament.size):
-            q, v, s = fixed_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
-            grown = _jittered(s, generator, n, _grow(s, v, q, FIXED), q, FIXED)
-            fired = _finish(filament, residue, gate, n, s, grown, v, q, FIXED)
+            fired = _noisy_substep(filament, residue, gate, generator, n, read(v_in, n), fixed_neuron(p, n), FIXED)
             store(spike, n, load(spike, n) | fired)
     interleave_loops()
 
@@ -184,8 +194,7 @@ def fixed_silent_step(filament, residue, gate, p, substeps):
     widest_vectors()
     for _ in range(substeps):
         for n in range(filament.size):
-            q, s = fixed_neuron(p, n), _state(filament, residue, gate, n)
-            _finish(filament, residue, gate, n, s, _grow(s, 0, q, _SILENT), 0, q, _SILENT)
+            _substep(filament, residue, gate, n, 0, fixed_neuron(p, n), _SILENT)
 
 
 @compiled
@@ -203,8 +212,7 @@ def float_step(filament, residue, gate, generator, noisy, v_in, p, substeps, spi
 def _float_substep(filament, residue, gate, v_in, p, spike):
     widest_vectors()
     for n in range(filament.size):
-        q, v, s = float_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
-        fired = _finish(filament, residue, gate, n, s, _grow(s, v, q, FLOAT), v, q, FLOAT)
+        fired = _substep(filament, residue, gate, n, read(v_in, n), float_neuron(p, n), FLOAT)
         store(spike, n, load(spike, n) | fired)
     interleave_loops()
 
@@ -213,8 +221,6 @@ def _float_substep(filament, residue, gate, v_in, p, spike):
 def _float_noisy_substep(filament, residue, gate, generator, v_in, p, spike):
     widest_vectors()
     for n in range(filament.size):
-        q, v, s = float_neuron(p, n), read(v_in, n), _state(filament, residue, gate, n)
-        grown = _jittered(s, generator, n, _grow(s, v, q, FLOAT), q, FLOAT)
-        fired = _finish(filament, residue, gate, n, s, grown, v, q, FLOAT)
+        fired = _noisy_substep(filament, residue, gate, generator, n, read(v_in, n), float_neuron(p, n), FLOAT)
         store(spike, n, load(spike, n) | fired)
     interleave_loops()
