@@ -1,4 +1,4 @@
-"""Inference of a network of LIF neurons of the same size in Norse, snnTorch and SpikingJelly, on one thread.
+"""Networks of LIF neurons of the same size in Norse, snnTorch and SpikingJelly, and their inference on one thread.
 
 Each is written for speed with the library's own layers: weighted sums of all steps at once where nothing feeds back, the library's
 multi-step layers where it has some, a loop over steps where it has none.
@@ -7,7 +7,7 @@ multi-step layers where it has some, a loop over steps where it has none.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,23 +16,38 @@ from .training_measure import KEPT, TAU
 _GAINS = np.geomspace(0.05, 20.0, 40)  # of the input weights, tried from below until the hidden layer is active enough
 
 
-def norse(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
-    """Network of LIF neurons in Norse: a function of (T, B, C) that returns the spikes of outputs and of the hidden layer, (T, B, N), and
-    the parameter that sets the latter's rate."""
+class Peer(NamedTuple):
+    """A network of another library, inputs - hidden (recurrent) - outputs."""
+
+    run: Callable[[Any], tuple[Any, Any]]
+    """Spikes of the outputs and of the hidden layer (T, B, N), from the input (T, B, C)."""
+    modules: list[Any]
+    """What has its parameters and its mode, training or evaluation."""
+    input_weight: Any
+    """Parameter that sets the hidden layer's rate."""
+
+    @property
+    def parameters(self) -> list[Any]:
+        """Parameters of all modules."""
+        return [parameter for module in self.modules for parameter in module.parameters()]
+
+
+def norse(shape: tuple[int, int, int], kind: str = "LIFRecurrent") -> Peer:
+    """Network of Norse's hidden layer ``kind`` and LIF neurons; shape: numbers of inputs, hidden neurons and outputs."""
     import norse.torch as library
     import torch
 
-    hidden, output = library.LIFRecurrent(shape[0], shape[1]), library.LIF()
+    hidden, output = getattr(library, kind)(shape[0], shape[1]), library.LIF()
     second = torch.nn.Linear(shape[1], shape[2], bias=False)
 
     def run(x):
         spikes, _ = hidden(x)
         return output(second(spikes))[0], spikes
 
-    return run, hidden.input_weights
+    return Peer(run, [hidden, second, output], hidden.input_weights)
 
 
-def snntorch(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
+def snntorch(shape: tuple[int, int, int]) -> Peer:
     """Network in snnTorch, as :func:`norse`: current-based neurons with a recurrent linear layer."""
     import snntorch as library
     import torch
@@ -54,18 +69,18 @@ def snntorch(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
             outputs.append(out)
         return torch.stack(outputs), found
 
-    return run, first.weight
+    return Peer(run, [first, second, hidden, output], first.weight)
 
 
-def spikingjelly(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
-    """Network of LIF neurons in SpikingJelly, as :func:`norse`; ``eval`` chooses the library's compiled steps."""
+def spikingjelly(shape: tuple[int, int, int]) -> Peer:
+    """Network of LIF neurons in SpikingJelly, as :func:`norse`; in evaluation the library's own compiled steps run."""
     import torch
     from spikingjelly.activation_based import functional
     from spikingjelly.activation_based import neuron as library
 
     first, second = torch.nn.Linear(shape[0], shape[1]), torch.nn.Linear(shape[1], shape[2], bias=False)
     again = torch.nn.Linear(shape[1], shape[1], bias=False)
-    hidden, output = library.LIFNode(tau=TAU).eval(), library.LIFNode(tau=TAU, step_mode="m").eval()
+    hidden, output = library.LIFNode(tau=TAU), library.LIFNode(tau=TAU, step_mode="m")
 
     def run(x):
         functional.reset_net(hidden)
@@ -77,10 +92,10 @@ def spikingjelly(shape: tuple[int, int, int]) -> tuple[Callable, Any]:
         found = torch.stack(spikes)
         return output(second(found)), found
 
-    return run, first.weight
+    return Peer(run, [first, second, again, hidden, output], first.weight)
 
 
-ROWS: dict[str, Callable[[tuple[int, int, int]], tuple[Callable, Any]]] = {
+ROWS: dict[str, Callable[[tuple[int, int, int]], Peer]] = {
     "Norse LIF": norse,
     "snnTorch synaptic LIF": snntorch,
     "SpikingJelly LIF": spikingjelly,
@@ -88,7 +103,9 @@ ROWS: dict[str, Callable[[tuple[int, int, int]], tuple[Callable, Any]]] = {
 """Builder of a network by its name in the table."""
 
 
-def ready(build: Callable, shape: tuple[int, int, int], frames: np.ndarray, activity: float) -> tuple[Callable[[np.ndarray], Any], float]:
+def ready(
+    build: Callable[[tuple[int, int, int]], Peer], shape: tuple[int, int, int], frames: np.ndarray, activity: float
+) -> tuple[Callable[[np.ndarray], Any], float]:
     """Function that runs samples (B, T, C), and the rate [spikes per step and neuron] of its hidden layer for the sample (T, C).
 
     Raises
@@ -100,7 +117,9 @@ def ready(build: Callable, shape: tuple[int, int, int], frames: np.ndarray, acti
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    run, parameter = build(shape)
+    run, modules, parameter = build(shape)
+    for module in modules:
+        module.eval()
 
     @torch.no_grad()
     def job(samples: np.ndarray) -> Any:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import missing
-from .training_measure import KEPT, TAU, Shape, Step
+from . import in_torch
+from .in_torch import Peer
+from .training_measure import KEPT, Shape, Step
 
 if TYPE_CHECKING:
     from ..program import StepParams
@@ -52,8 +54,8 @@ def _slayer(shape: Shape) -> Step:
     return _step(lambda x: _with_rate(hidden, output, x), [*hidden.parameters(), *output.parameters()], (hidden.input_synapse.weight, 0.02))
 
 
-def _snntorch(shape: Shape, at_once: bool) -> Step:
-    """The input's weighted sums step by step, as snnTorch's tutorials take them, or of all steps at once."""
+def _snntorch(shape: Shape) -> Step:
+    """One step after the other, as snnTorch's tutorials run their networks."""
     import snntorch
 
     torch = _torch()
@@ -65,9 +67,8 @@ def _snntorch(shape: Shape, at_once: bool) -> Step:
         spike, current, voltage = hidden.init_rsynaptic()
         current_out, voltage_out = output.init_synaptic()
         spikes, outputs = [], []
-        frames = x.permute(2, 0, 1)
-        for driven in first(frames) if at_once else map(first, frames):
-            spike, current, voltage = hidden(driven, spike, current, voltage)
+        for frame in x.permute(2, 0, 1):
+            spike, current, voltage = hidden(first(frame), spike, current, voltage)
             out, current_out, voltage_out = output(second(spike), current_out, voltage_out)
             spikes.append(spike)
             outputs.append(out)
@@ -77,40 +78,15 @@ def _snntorch(shape: Shape, at_once: bool) -> Step:
     return _step(net, [p for m in modules for p in m.parameters()], (first.weight, 0.01))
 
 
-def _norse(shape: Shape, kind: str) -> Step:
-    import norse.torch as norse
-
-    torch = _torch()
-    hidden, output = getattr(norse, kind)(shape.inputs, shape.hidden), norse.LIF()
-    second = torch.nn.Linear(shape.hidden, shape.outputs, bias=False)
+def _at_once(shape: Shape, build: Callable[..., Peer], unit: float, **options: Any) -> Step:
+    """A network of :mod:`.in_torch`, which takes the weighted sums of all steps at once."""
+    peer = build((shape.inputs, shape.hidden, shape.outputs), **options)
 
     def net(x):
-        spikes, _ = hidden(x.permute(2, 0, 1))
-        outputs, _ = output(second(spikes))
+        outputs, spikes = peer.run(x.permute(2, 0, 1))
         return outputs.permute(1, 2, 0), float(spikes.detach().mean())
 
-    return _step(net, [*hidden.parameters(), *second.parameters()], (hidden.input_weights, 0.02))
-
-
-def _spikingjelly(shape: Shape) -> Step:
-    from spikingjelly.activation_based import functional, neuron
-
-    torch = _torch()
-    first, second = torch.nn.Linear(shape.inputs, shape.hidden), torch.nn.Linear(shape.hidden, shape.outputs, bias=False)
-    again, hidden, output = torch.nn.Linear(shape.hidden, shape.hidden, bias=False), neuron.LIFNode(tau=TAU), neuron.LIFNode(tau=TAU)
-
-    def net(x):
-        functional.reset_net(hidden)
-        functional.reset_net(output)
-        spike, spikes = torch.zeros(shape.batch, shape.hidden), []
-        for driven in first(x.permute(2, 0, 1)):
-            spike = hidden(driven + again(spike))
-            spikes.append(spike)
-        outputs = [output(second(spike)) for spike in spikes]
-        return torch.stack(outputs, -1), float(torch.stack(spikes).detach().mean())
-
-    modules = (first, second, again)
-    return _step(net, [p for m in modules for p in m.parameters()], (first.bias, 0.3))
+    return _step(net, peer.parameters, (peer.input_weight, unit))
 
 
 def plain_neuron(params: StepParams) -> Callable:
@@ -246,11 +222,11 @@ ROWS: dict[str, Callable[[Shape], Step]] = {
     "1M1T1R, 1 substep": lambda shape: _ours(shape, 1),
     "dense matrix products alone": _dense_products,
     "lava-dl cuba.Recurrent + Dense": _slayer,
-    "snnTorch RSynaptic + Synaptic": lambda shape: _snntorch(shape, False),
-    "snnTorch RSynaptic + Synaptic, input at once": lambda shape: _snntorch(shape, True),
-    "Norse LIFRecurrent + LIF": lambda shape: _norse(shape, "LIFRecurrent"),
-    "Norse LSNNRecurrent + LIF": lambda shape: _norse(shape, "LSNNRecurrent"),
-    "SpikingJelly recurrent LIF + LIF": _spikingjelly,
+    "snnTorch RSynaptic + Synaptic": _snntorch,
+    "snnTorch RSynaptic + Synaptic, sums at once": lambda shape: _at_once(shape, in_torch.snntorch, 0.01),
+    "Norse LIFRecurrent + LIF": lambda shape: _at_once(shape, in_torch.norse, 0.02),
+    "Norse LSNNRecurrent + LIF": lambda shape: _at_once(shape, in_torch.norse, 0.02, kind="LSNNRecurrent"),
+    "SpikingJelly recurrent LIF + LIF": lambda shape: _at_once(shape, in_torch.spikingjelly, 0.02),
     "PyTorch loop of 1M1T1R, 4 substeps": lambda shape: _plain(shape, 4),
     "PyTorch loop of 1M1T1R, 1 substep": lambda shape: _plain(shape, 1),
 }
