@@ -6,7 +6,9 @@ multi-step layers where it has some, a loop over steps where it has none.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,8 +77,10 @@ def snntorch(shape: tuple[int, int, int]) -> Peer:
 def spikingjelly(shape: tuple[int, int, int]) -> Peer:
     """Network of LIF neurons in SpikingJelly, as :func:`norse`; in evaluation the library's own compiled steps run."""
     import torch
-    from spikingjelly.activation_based import functional
-    from spikingjelly.activation_based import neuron as library
+
+    with redirect_stdout(sys.stderr):  # it loads lava-dl where that is installed, which prints advice about a demo of its own
+        from spikingjelly.activation_based import functional
+        from spikingjelly.activation_based import neuron as library
 
     first, second = torch.nn.Linear(shape[0], shape[1]), torch.nn.Linear(shape[1], shape[2], bias=False)
     again = torch.nn.Linear(shape[1], shape[1], bias=False)
