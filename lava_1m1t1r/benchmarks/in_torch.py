@@ -49,8 +49,9 @@ def norse(shape: tuple[int, int, int], kind: str = "LIFRecurrent") -> Peer:
     return Peer(run, [hidden, second, output], hidden.input_weights)
 
 
-def snntorch(shape: tuple[int, int, int]) -> Peer:
-    """Network in snnTorch, as :func:`norse`: current-based neurons with a recurrent linear layer."""
+def snntorch(shape: tuple[int, int, int], at_once: bool = True) -> Peer:
+    """Network in snnTorch, as :func:`norse`: current-based neurons with a recurrent linear layer; not ``at_once``: weighted sums step by
+    step, as in its tutorials."""
     import snntorch as library
     import torch
 
@@ -62,11 +63,11 @@ def snntorch(shape: tuple[int, int, int]) -> Peer:
         spike, current, voltage = hidden.init_rsynaptic()
         current_out, voltage_out = output.init_synaptic()
         spikes, outputs = [], []
-        for driven in first(x):
+        for driven in first(x) if at_once else map(first, x):
             spike, current, voltage = hidden(driven, spike, current, voltage)
             spikes.append(spike)
         found = torch.stack(spikes)
-        for driven in second(found):
+        for driven in second(found) if at_once else map(second, spikes):
             out, current_out, voltage_out = output(driven, current_out, voltage_out)
             outputs.append(out)
         return torch.stack(outputs), found

@@ -54,32 +54,8 @@ def _slayer(shape: Shape) -> Step:
     return _step(lambda x: _with_rate(hidden, output, x), [*hidden.parameters(), *output.parameters()], (hidden.input_synapse.weight, 0.02))
 
 
-def _snntorch(shape: Shape) -> Step:
-    """One step after the other, as snnTorch's tutorials run their networks."""
-    import snntorch
-
-    torch = _torch()
-    first, second = torch.nn.Linear(shape.inputs, shape.hidden, bias=False), torch.nn.Linear(shape.hidden, shape.outputs, bias=False)
-    hidden = snntorch.RSynaptic(*KEPT, linear_features=shape.hidden, init_hidden=False)
-    output = snntorch.Synaptic(*KEPT, init_hidden=False)
-
-    def net(x):
-        spike, current, voltage = hidden.init_rsynaptic()
-        current_out, voltage_out = output.init_synaptic()
-        spikes, outputs = [], []
-        for frame in x.permute(2, 0, 1):
-            spike, current, voltage = hidden(first(frame), spike, current, voltage)
-            out, current_out, voltage_out = output(second(spike), current_out, voltage_out)
-            spikes.append(spike)
-            outputs.append(out)
-        return torch.stack(outputs, -1), float(torch.stack(spikes).detach().mean())
-
-    modules = (first, second, hidden, output)
-    return _step(net, [p for m in modules for p in m.parameters()], (first.weight, 0.01))
-
-
-def _at_once(shape: Shape, build: Callable[..., Peer], unit: float, **options: Any) -> Step:
-    """A network of :mod:`.in_torch`, which takes the weighted sums of all steps at once."""
+def _peer(shape: Shape, build: Callable[..., Peer], unit: float, **options: Any) -> Step:
+    """A network of :mod:`.in_torch`; ``unit``: change of its input weights per unit of drive."""
     peer = build((shape.inputs, shape.hidden, shape.outputs), **options)
 
     def net(x):
@@ -222,11 +198,11 @@ ROWS: dict[str, Callable[[Shape], Step]] = {
     "1M1T1R, 1 substep": lambda shape: _ours(shape, 1),
     "dense matrix products alone": _dense_products,
     "lava-dl cuba.Recurrent + Dense": _slayer,
-    "snnTorch RSynaptic + Synaptic": _snntorch,
-    "snnTorch RSynaptic + Synaptic, sums at once": lambda shape: _at_once(shape, in_torch.snntorch, 0.01),
-    "Norse LIFRecurrent + LIF": lambda shape: _at_once(shape, in_torch.norse, 0.02),
-    "Norse LSNNRecurrent + LIF": lambda shape: _at_once(shape, in_torch.norse, 0.02, kind="LSNNRecurrent"),
-    "SpikingJelly recurrent LIF + LIF": lambda shape: _at_once(shape, in_torch.spikingjelly, 0.02),
+    "snnTorch RSynaptic + Synaptic": lambda shape: _peer(shape, in_torch.snntorch, 0.01, at_once=False),
+    "snnTorch RSynaptic + Synaptic, sums at once": lambda shape: _peer(shape, in_torch.snntorch, 0.01),
+    "Norse LIFRecurrent + LIF": lambda shape: _peer(shape, in_torch.norse, 0.02),
+    "Norse LSNNRecurrent + LIF": lambda shape: _peer(shape, in_torch.norse, 0.02, kind="LSNNRecurrent"),
+    "SpikingJelly recurrent LIF + LIF": lambda shape: _peer(shape, in_torch.spikingjelly, 0.02),
     "PyTorch loop of 1M1T1R, 4 substeps": lambda shape: _plain(shape, 4),
     "PyTorch loop of 1M1T1R, 1 substep": lambda shape: _plain(shape, 1),
 }
