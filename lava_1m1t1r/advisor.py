@@ -14,7 +14,7 @@ from .arithmetic import WEIGHT_ONE
 from .device import Trace, simulate
 from .device.measurement import mean_interval
 from .device.trace import spike_frames
-from .errors import InputError, array_of, listed, require, whole
+from .errors import InputError, array_of, counted, listed, require, whole
 from .program import StepParams
 from .reference import CompiledNeurons
 from .tables import input_volts
@@ -150,13 +150,13 @@ class Advice:
         fires, latches = ("none" if volt is None else f"{volt:.3g}" for volt in (self.fires_from, self.latches_from))
         lines.append(f"  constant input: fires from {fires} V, latches from {latches} V")
         if self.unreachable is not None:
-            lines.append(f"  {len(self.unreachable)} neurons cannot fire with these weights{_some(self.unreachable)}")
+            lines.append(f"  {counted(len(self.unreachable), 'neuron')} cannot fire with these weights{_some(self.unreachable)}")
         if self.recorded:
             r = self.recorded
+            compared, spikes = counted(len(r.compared), "neuron"), counted(sum(r.step_spikes), "spike")
             lines.append(
-                f"  under the recorded input: {r.spikes} spikes, {len(r.silent)} silent{_some(r.silent)}, {len(r.latched)} latched"
-                f"{_some(r.latched)}; {len(r.compared)} neurons in the first sample: {sum(r.step_spikes)} spikes (device "
-                f"{sum(r.device_spikes)})"
+                f"  under the recorded input: {counted(r.spikes, 'spike')}, {len(r.silent)} silent{_some(r.silent)}, "
+                f"{len(r.latched)} latched{_some(r.latched)}; {compared} in the first sample: {spikes} (device {sum(r.device_spikes)})"
             )
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 

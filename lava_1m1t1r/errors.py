@@ -276,6 +276,11 @@ def listed(values: Sequence[Any], most: int = 10) -> str:
     return ", ".join(map(str, values[:most])) + (", ..." if len(values) > most else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, for a message: "1 class", "2 classes"."""
+    return f"{number} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
+
+
 def flag(value: Any, field: str) -> bool:
     """Return a truth value; an InputError says what it must be."""
     require(isinstance(value, (bool, np.bool_)), field, "be True or False", value)

@@ -13,7 +13,7 @@ from .activity import Activity, activity
 from .agreement import Agreement, agreement
 from .arithmetic import GAIN_BITS, INPUT_BITS, MANTISSA, ONE, STATE_BITS, STRETCH_BITS, WEIGHT_ONE, field_law
 from .description import NetDescription
-from .errors import array_of, listed, require, whole
+from .errors import array_of, counted, listed, require, whole
 from .noise import MOST_NEURONS
 from .program import PER_NEURON, FixedProgram, StepParams
 from .reference import Traces
@@ -74,7 +74,7 @@ class LayerQuantisation:
         }
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.neurons} neurons"]
+        lines = [f"{self.name}: {counted(self.neurons, 'neuron')}"]
         lines.append("  one count is " + ", ".join(f"{value:.3g} ({name})" for name, value in self.scales.items()))
         for rate in self.rates:
             low, high = rate.per_substep
@@ -82,7 +82,7 @@ class LayerQuantisation:
             shifted = f"; rounding down shifts the state by up to {rate.bias:.1e}" if rate.bias else ""
             lines.append(f"  {rate.name}: {span} per substep, rounded by up to {rate.error:.1e} of it{shifted}")
             if rate.rounds_away:
-                lines.append(f"    does not fit in {rate.rounds_away} neurons: {rate.cure}")
+                lines.append(f"    does not fit in {counted(rate.rounds_away, 'neuron')}: {rate.cure}")
         if self.threshold_error is not None:
             lines.append(f"  threshold: rounded by up to {self.threshold_error:.1e} V")
         if any(self.duplicates.values()):
@@ -90,14 +90,14 @@ class LayerQuantisation:
             lines.append(f"  number of neurons that rounding makes equal to another: {equal}")
         if self.activity:
             a = self.activity
-            lines.append(f"  {a.spikes} spikes; silent: {_neurons(a.silent)}; latched: {_neurons(a.latched)}")
+            lines.append(f"  {counted(a.spikes, 'spike')}; silent: {_neurons(a.silent)}; latched: {_neurons(a.latched)}")
         lines.extend(f"  floating against fixed point, {name}: {agreement}" for name, agreement in self.agreement.items())
         return "\n".join(lines)
 
 
 def _neurons(which: Sequence[int]) -> str:
     """How many neurons, and which are the first of them."""
-    return f"{len(which)} neurons" + (f" ({listed(which, 8)})" if which else "")
+    return counted(len(which), "neuron") + (f" ({listed(which, 8)})" if which else "")
 
 
 def quantise(params: StepParams, neurons: int, name: str = "layer") -> LayerQuantisation:

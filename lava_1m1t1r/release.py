@@ -67,9 +67,11 @@ def _drop(residue: float, v_in: float, p: Rates, h: float, steps: int) -> float:
         if gate > _CHARGED * v_in and v_in - gate > lowest:  # the gate has begun to fall: the filament has let go
             return lowest
         lowest = v_in - gate
-    # It does not let go. A device that latches stays closed, at the field that the gate leaves; a device that is too weak never charges
-    # the gate. What is neither within all its lives hangs, partly open, at this field; cut short, it may just be on its way.
-    hangs = s.filament + s.residue < 1.0 and s.gate > _CHARGED * v_in
+    # It does not let go. A device that latches stays closed, at the field that the gate leaves; in a device that is too weak the filament
+    # dissolves and never charges the gate. What is neither within all its lives hangs, partly open, at this field; cut short, it may just
+    # be on its way.
+    length = s.filament + s.residue
+    hangs = length < 1.0 and (s.gate > _CHARGED * v_in or length > _START)
     return np.nan if hangs and steps == _MOST_STEPS else lowest
 
 

@@ -32,7 +32,7 @@ def test_classes_of_two_files_are_known_by_their_names(tmp_path, capsys):
     assert of["new"].labels.tolist() == [3, 0, 1] and of["new"].keys == ("one", "two", "three", "four")
     assert capsys.readouterr().err.count("numbered as in training, by their names") == 2
     assert data.fitted(recipe("recordings"), data.load(tmp_path / "train.h5", test=tmp_path / "new.h5")).classes == 4
-    assert "no utterance of 1 classes of the test set (four)" in capsys.readouterr().err
+    assert "no utterance of 1 class of the test set (four)" in capsys.readouterr().err
 
 
 def test_only_classes_that_occur_follow_those_of_training():

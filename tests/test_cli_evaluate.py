@@ -207,10 +207,10 @@ def test_what_is_like_the_networks_data_raises_no_hint(small_file, tmp_path, cap
     *others, readout = net.layers
     three = replace(readout, shape=(3,), weight=readout.weight[:3])
     write(tmp_path / "three.net", replace(net, layers=(*others, three), classes=()))
-    for options in ([], ["--utterances", "1"]):
+    for options, number in (([], "3 utterances"), (["--utterances", "1"], "1 utterance")):
         assert cli.main(["evaluate", str(tmp_path / "three.net"), "--data", str(small_file), "--steps", "70", *options]) == 0
         out, told = capsys.readouterr()
-        assert "hint" not in told and "utterances of 70 bins of 10 ms, " in out
+        assert "hint" not in told and f" {number} of 70 bins of 10 ms, " in out
     two = write_shd(tmp_path / "two.h5", spoken((2, 2, 2), 2))
     assert cli.main(["evaluate", str(tmp_path / "three.net"), "--data", str(two), "--steps", "70"]) == 0
     assert (

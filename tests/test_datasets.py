@@ -127,6 +127,12 @@ def test_classes_without_names_are_as_many_as_the_highest_label_says():
     assert unnamed.n_classes == 4 and "2 utterances, 2 spikes, 2 of 4 classes" in repr(unnamed) and unnamed[:0].n_classes == 0
 
 
+def test_one_of_a_kind_is_told_in_the_singular():
+    one = EventSet.from_utterances([([0.1], [0])], [0], n_channels=1)
+    assert repr(one) == "EventSet(1 utterance, 1 spike, 1 class, 1 speaker, 1 channel)"
+    assert "0 utterances, 0 spikes, 0 classes, 0 speakers" in repr(one[:0])
+
+
 def test_speakers_that_are_not_known_bear_no_name(events):
     unknown = replace(events, speakers=[4, -1, 4, 0])
     assert list(unknown.of_speakers("e").labels) == [0, 3] and list(unknown.of_speakers(-1).labels) == [19]

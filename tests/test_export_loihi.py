@@ -226,7 +226,7 @@ def test_layers_of_several_cores_are_measured_by_the_core(tmp_path):
     assert verdicts(tmp_path / "full")["synaptic memory of a core"]["needed"] == 100 * 2500 * 8 // 2
     assert report.facts["largest fan-in"] == 2 and report.facts["golden traces"] == "2 samples of 100 steps, random spikes"
     given = deploy_loihi(NetDescription((wide,)), tmp_path / "given", frames=np.ones((1, 7, 2), int))
-    assert given.facts["golden traces"] == "1 samples of 7 steps"
+    assert given.facts["golden traces"] == "1 sample of 7 steps"
     returning = Layer(0, "dense_rec", (1000,), 2, np.full((1000, 2), 2), np.eye(1000, dtype=int) * 2, None, None, np.ones(1000, int))
     lines = Layer(0, "delay_lines", (6,), 2, delay=np.array([0, 0, 40, 41, 3, 3]))
     behind = Layer(1, "dense", (2,), 6, np.full((2, 6), 2), neuron=CubaNeuron(1, 1, 9))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import t
 
+from ..errors import counted
 from ..params import DeviceParams
 from ..recipes import data
 from ..recipes.augment import Augmentation
@@ -119,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
             settings |= {"frames": frames, "augmentation": dataclasses.asdict(augmentation)}
             job = lambda v=known[name], seeded=of_seed: run(seeded, v, train, test, augmentation)  # noqa: E731
             found[name].append(kept(args.folder, name, settings, job, f"{name}, seed {seed}"))
-    title = f"{split.name}, {split.held_out}: {len(train)} utterances, {args.epochs} epochs, {args.repeats} seeds"
+    title = f"{split.name}, {split.held_out}: {len(train)} utterances, {counted(args.epochs, 'epoch')}, {counted(args.repeats, 'seed')}"
     table = Table(title, ("accuracy %", "+-", "train %", "+- ", "spikes", "+-  ", "CPU s"))
     for name in chosen:
         cells = []

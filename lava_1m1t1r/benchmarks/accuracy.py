@@ -24,7 +24,7 @@ from .._support.progress import say
 from ..answers import adapted_accuracy, winner
 from ..datasets.voices import VOICES
 from ..description import NetDescription
-from ..errors import require
+from ..errors import counted, require
 from ..params import LEARNABLE
 from ..recipes import NETWORK_FILE, adapt, data
 from ..recipes.augment import Augmentation
@@ -366,7 +366,8 @@ def _title(args: argparse.Namespace, jobs: list[Job]) -> str:
         held = f"each of {each} left out in turn"
     size = sum(len(job.train) for job in jobs) // len(jobs)
     more = "" if args.synthetic is None else f", {args.synthetic} of each class synthesised"
-    return f"{jobs[0].of['data']}, {held}: {size} utterances{more}, {args.epochs} epochs, {args.channels} channels, batch {args.batch}"
+    epochs = counted(args.epochs, "epoch")
+    return f"{jobs[0].of['data']}, {held}: {size} utterances{more}, {epochs}, {args.channels} channels, batch {args.batch}"
 
 
 def _runs(name: str, row: Row, jobs: list[Job], args: argparse.Namespace, tuned: bool, augmentation: Augmentation) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._support.progress import hint
-from ..errors import InputError, MissingDependencyError, is_file, listed, option_name, path_of, require
+from ..errors import InputError, MissingDependencyError, counted, is_file, listed, option_name, path_of, require
 from ..recipes import RESULTS_FILE
 from ._common import MOST, check_whole
 
@@ -63,8 +63,8 @@ class Tested(NamedTuple):
 
     def text(self, dt: float | None) -> str:
         """Data, speakers, number and length of the samples, in bins of ``dt`` [s] if that is known."""
-        bins = f"{self.steps} bins" if dt is None else f"{self.steps} bins of {1e3 * dt:g} ms"
-        return f"{self.data}, {self.held_out}: {len(self.frames)} utterances of {bins}"
+        bins = counted(self.steps, "bin") + ("" if dt is None else f" of {1e3 * dt:g} ms")
+        return f"{self.data}, {self.held_out}: {counted(len(self.frames), 'utterance')} of {bins}"
 
     @property
     def labelled(self) -> bool:
@@ -195,7 +195,8 @@ def _numbered(events: Any, net: Any) -> Any:
         which = f": it has no {listed(others, 3)}" if len(others) < len(names) else ""
         text = f"the classes of the data {own} are not those of the network {known}{which}"
     elif max(found, default=-1) + 1 != net.outputs:
-        text = f"the data hold {len(found)} classes, numbered up to {max(found, default=-1)}, the network has {net.outputs} outputs"
+        outputs = counted(net.outputs, "output")
+        text = f"the data hold {counted(len(found), 'class')}, numbered up to {max(found, default=-1)}, the network has {outputs}"
     else:
         return events
     hint(f"{text}. Was it trained on other data?")

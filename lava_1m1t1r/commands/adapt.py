@@ -9,7 +9,7 @@ import numpy as np
 
 from .._support.files import as_json
 from .._support.progress import hint
-from ..errors import require
+from ..errors import counted, require
 from ._common import check_whole, json_argument, network_argument, network_path, out_file, talking
 from ._samples import stranger_of
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         told = {"data": stranger.data, "speaker": stranger.who, "utterances": len(heard), "steps": heard.shape[1]}
         print(as_json(told | {"before": before, "after": after, "out": out}))
     else:
-        bins = f"{len(heard)} utterances of {heard.shape[1]} bins"
+        bins = f"{counted(len(heard), 'utterance')} of {counted(heard.shape[1], 'bin')}"
         text = f"{stranger.data}, {stranger.who}: {bins}; neurons' numbers of spikes are {before:.0%} from the usual ones"
         print(f"{text}, adapted {after:.0%}; wrote {out}")
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import __version__
 from .._support.files import as_json
 from .._support.names import composed
-from ..errors import FormatError, InputError, given, require
+from ..errors import FormatError, InputError, counted, given, require
 from ._common import check_whole, json_argument, out_file, talking
 
 
@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(as_json(found))
         return 0
-    print(f"{out}: {len(events)} utterances, {len(events.keys)} classes, {len(events.speaker_names) or 'no'} speakers")
+    people = counted(len(events.speaker_names), "speaker") if events.speaker_names else "no speakers"
+    print(f"{out}: {counted(len(events), 'utterance')}, {counted(len(events.keys), 'class')}, {people}")
     if not events.speaker_names:
         print("Training on one file leaves one speaker out: name the speakers (--speaker, or a column speaker), or train with --test-data.")
     return 0

@@ -8,7 +8,7 @@ from .. import plot
 from .._support.files import as_json, write_json
 from .._support.host import load_lava
 from .._support.progress import tell
-from ..errors import require
+from ..errors import counted, require
 from ..report.html import EVALUATION_FILE, EVALUATION_PAGE, withdraw
 from ._common import check_whole, json_argument, network_argument, network_path, out_folder, talking
 from ._samples import array_arguments, data_arguments, samples
@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
             if sentence:
                 print(f"  {sentence}")
         for name, wrong in result.mismatches.items():
-            print(f"  {name}: {wrong} values differ on {result.compared[name]} utterances")
+            print(f"  {name}: {wrong} values differ on {counted(result.compared[name], 'utterance')}")
         if layers:
-            print(f"over the first {min(args.layers, len(test))} utterances:", *layers, sep="\n")
+            print(f"over the first {counted(min(args.layers, len(test)), 'utterance')}:", *layers, sep="\n")
     if out is not None:  # last: the numbers are safe, whatever ends the drawing
         from ..recipes.page import Found, page_of
 

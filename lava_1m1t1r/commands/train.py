@@ -14,7 +14,7 @@ from .. import __version__, presets
 from .._support.claim import claimed
 from .._support.files import as_json, write_json
 from .._support.progress import hint, tell
-from ..errors import InputError, listed, option_name, require
+from ..errors import InputError, counted, listed, option_name, require
 from ..params import LEARNABLE
 from ..recipes import CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE
 from ..recipes.task import PAPER_ACCURACY, RECIPES, RECORDINGS
@@ -397,7 +397,8 @@ def _tell_of_run(args: argparse.Namespace, out: Path, made: _Prepared) -> None:
     _tell_what_suits_speech(made)
     updates = made.task.epochs * fit.steps_of_epoch(made.task, len(made.train))
     if updates < _FEW_UPDATES:
-        hint(f"{updates} training steps in all are few: a smaller --batch or more --epochs give more")
+        are = "is" if updates == 1 else "are"
+        hint(f"{counted(updates, 'training step')} in all {are} few: a smaller --batch or more --epochs give more")
 
 
 def _print_result(split: Any, result: Any) -> None:

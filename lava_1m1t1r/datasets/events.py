@@ -9,7 +9,7 @@ from typing import Any, cast, overload
 import numpy as np
 
 from .._support.names import check_name, composed
-from ..errors import array_of, require, whole
+from ..errors import array_of, counted, require, whole
 from ..params import ByValue
 
 N_CHANNELS = 700
@@ -169,11 +169,9 @@ class EventSet(ByValue):
 
     def __repr__(self) -> str:
         speakers, occurring = len(np.unique(self.speakers)), len(np.unique(self.labels))
-        classes = f"{self.n_classes}" if occurring == self.n_classes else f"{occurring} of {self.n_classes}"
-        return (
-            f"EventSet({len(self)} utterances, {len(self.times)} spikes, {classes} classes, "
-            f"{speakers} speakers, {self.n_channels} channels)"
-        )
+        classes = ("" if occurring == self.n_classes else f"{occurring} of ") + counted(self.n_classes, "class")
+        utterances, spikes = counted(len(self), "utterance"), counted(len(self.times), "spike")
+        return f"EventSet({utterances}, {spikes}, {classes}, {counted(speakers, 'speaker')}, {counted(self.n_channels, 'channel')})"
 
     @property
     def n_classes(self) -> int:

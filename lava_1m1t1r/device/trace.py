@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import whole
+from ..errors import counted, whole
 from ..params import DeviceParams
 from .cell import ELEMENTS, PHASES, QUANTITIES, SPIKE, TURN_ON
 from .stimulus import Stimulus
@@ -56,7 +56,7 @@ class Trace:
     def __repr__(self) -> str:
         recorded = ", ".join(self.samples) or "events alone"
         spikes = int(np.count_nonzero(self.event_kinds == SPIKE))
-        return f"Trace({self._devices}, {self.duration:.4g} s, {spikes} spikes; {recorded})"
+        return f"Trace({self._devices}, {self.duration:.4g} s, {counted(spikes, 'spike')}; {recorded})"
 
     @property
     def time(self) -> np.ndarray:

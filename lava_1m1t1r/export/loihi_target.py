@@ -14,7 +14,7 @@ from .. import __version__
 from .._support.files import as_json, scratch
 from ..arithmetic import unpack
 from ..description import M1T1RNeuron, NetDescription
-from ..errors import require, whole
+from ..errors import counted, require, whole
 from ..fast import FastNetwork
 from ..netx.schema import read, write
 from ..program import PER_NEURON, SCALARS, TABLES
@@ -108,7 +108,7 @@ def deploy_loihi(
         "limits kept": f"{len(rows)}, of which {sum(r['assumed'] for r in rows)} assumed (see resources.txt)",
         f"{NET_FILE} read back": "equal",
         **classes_of(net),
-        "golden traces": f"{frames.shape[0]} samples of {frames.shape[1]} steps" + (", random spikes" if random else ""),
+        "golden traces": f"{counted(frames.shape[0], 'sample')} of {frames.shape[1]} steps" + (", random spikes" if random else ""),
     }
     return write_export("loihi", net, out_dir, files, facts, _notes(net, layers))
 

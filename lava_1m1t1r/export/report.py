@@ -12,6 +12,7 @@ import numpy as np
 
 from .._support.files import as_json
 from ..description import NetDescription
+from ..errors import counted
 from ..report.html import PAGE_FILE, Page
 from .output import place, write_folder
 
@@ -109,7 +110,7 @@ def write_export(
 def compared(steps: int, spikes: int, states: int) -> str:
     """What a proof has compared, in words; a proof without spikes says so."""
     silent = "" if spikes else ". Nothing spikes: other samples would test more"
-    return f"{steps} steps, {spikes} spikes, {states} states: all equal{silent}"
+    return f"{counted(steps, 'step')}, {counted(spikes, 'spike')}, {counted(states, 'state')}: all equal{silent}"
 
 
 def classes_of(net: NetDescription) -> dict[str, Any]:

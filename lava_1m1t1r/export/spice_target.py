@@ -13,7 +13,7 @@ from ..answers import answers
 from ..description import NetDescription
 from ..device.crossbar import CELLS, Cells, rows_of
 from ..device.network import DeviceNetwork, Sample, registers
-from ..errors import array_of, listed, number, require, whole
+from ..errors import array_of, counted, listed, number, require, whole
 from ..fast import FastNetwork
 from ..params import DeviceParams
 from . import rules
@@ -140,7 +140,8 @@ def deploy_spice(
         some = frames[:patterns]
         files = sources(network, some)
         if proven:
-            tell(f"ngspice: {len(some)} patterns of {frames.shape[1]} steps, at most {timeout:g} s each (patterns=0, --patterns 0: none)")
+            patterns_of = f"{counted(len(some), 'pattern')} of {frames.shape[1]} steps"
+            tell(f"ngspice: {patterns_of}, at most {timeout:g} s each (patterns=0, --patterns 0: none)")
             try:
                 files, agreement = _proven(network, files, some, samples[: len(some)], timeout)
             except VerificationError as error:

@@ -17,7 +17,7 @@ from ..datasets.binning import BinnedEvents, bin_of, cropped_share
 from ..datasets.events import N_CHANNELS
 from ..datasets.shd_file import half_precision
 from ..datasets.shd_folder import SIZES
-from ..errors import array_of, listed, option_name, path_of, require
+from ..errors import array_of, counted, listed, option_name, path_of, require
 from .task import MOST, Task
 
 _OTHERWISE = (
@@ -257,8 +257,9 @@ class Frames:
 
     def text(self, task: Task, of_which: str = "") -> str:
         """Number and sizes of the utterances, of a task's frames; ``of_which`` stands after the number."""
-        bins = f"{task.n_steps} bins of {task.dt * 1e3:g} ms"
-        return f"{len(self)} utterances{of_which} of {bins}, {task.channels} channels, {task.classes} classes"
+        bins = f"{counted(task.n_steps, 'bin')} of {task.dt * 1e3:g} ms"
+        utterances, classes = counted(len(self), "utterance"), counted(task.classes, "class")
+        return f"{utterances}{of_which} of {bins}, {task.channels} channels, {classes}"
 
     @cached_property
     def digest(self) -> str:
@@ -331,7 +332,7 @@ def _tell_of_classes(split: Split, classes: int) -> None:
     unheard = sorted(tested - heard)
     if unheard:
         known = [split.test.keys[label] if split.test.keys else label for label in unheard]  # training may not name them
-        text = f"{len(unheard)} classes of the test set ({listed(known)}), which it cannot learn to tell"
+        text = f"{counted(len(unheard), 'class')} of the test set ({listed(known)}), which it cannot learn to tell"
         hint(f"the training set has no utterance of {text}.")
 
 

@@ -13,7 +13,7 @@ from ..answers import answers
 from ..description import M1T1RNeuron, NetDescription
 from ..device.energy import spike_energy
 from ..device.stimulus import usual_width
-from ..errors import InputError
+from ..errors import InputError, counted
 from ..fast import FastNetwork
 from ..params import DeviceParams
 from ..quantisation import LayerQuantisation, quantise_network
@@ -107,7 +107,7 @@ def page_of(found: Found, worked: Worked | None = None) -> Page:
     what = "1M1T1R" if found.is_ours else net.sizes
     page = Page(f"{what} on {found.data}: {result.accuracy:.1%} on {found.held_out}", _lead(found))
     error = 100 * standard_error(result.accuracy, len(found.test))
-    shown = {f"accuracy, fixed point ({len(found.test)} utterances: +- {error:.1f} points)": f"{result.accuracy:.1%}"}
+    shown = {f"accuracy, fixed point ({counted(len(found.test), 'utterance')}: +- {error:.1f} points)": f"{result.accuracy:.1%}"}
     if result.adapted_accuracy is not None:
         shown["the same, adapted to each speaker"] = f"{result.adapted_accuracy:.1%}"
     if found.baseline is not None:
