@@ -6,7 +6,7 @@
     One network substep in floating point; for compiled loops and for numpy arrays.
 ``FIXED``, ``FIXED_ARRAY``
     One network substep in integers; for compiled loops and for numpy arrays. Uses only add, subtract, multiply, arithmetic
-    shift, compare, select and table read: the contract is in ``FIXED_POINT.md`` beside this file.
+    shift, bits, compare, select and table read: the contract is in ``FIXED_POINT.md`` beside this file.
 
 The field law and eq. (S4) stand here. Places that write them in a form of their own, and the tests that tie these to this one:
 
@@ -324,7 +324,7 @@ FLOAT, FLOAT_ARRAY = float_arithmetic(_COMPILED), float_arithmetic(_ARRAY)
 
 
 class FixedPrimitives(NamedTuple):
-    """Primitives that the fixed-point substep is built from, besides ``+ - << >> & | <``."""
+    """Primitives that the fixed-point substep is built from, besides ``+ - * << >> &`` and comparisons."""
 
     select: Callable  # select(condition, a, b)
     read: Callable  # read(table, index)

@@ -192,4 +192,4 @@ def pair(value: Any, field: str) -> tuple[int, int]:
 
 def _check_sizes(name: str, value: Any, least: int, length: int) -> None:
     good = isinstance(value, tuple) and len(value) == length and all(is_whole(n, least) for n in value)
-    require(good, name, f"be {length} whole numbers >= {least}", value)
+    require(good, name, f"be a tuple of {length} whole numbers >= {least}", value)

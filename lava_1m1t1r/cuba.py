@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arithmetic import WEIGHT_ONE
-from .errors import array_of, number, require
+from .errors import array_of, number, require, told_least
 from .params import DeviceParams, one_device
 from .presets import ZHAO2025_FIG2
 from .program import StepParams
@@ -102,7 +102,7 @@ def device_for(
     require(left > device.v_th, "device.v_th [V]", f"lie below the gate's {left:.3g} V after a spike, or nothing refracts", device.v_th)
     r_control = refractory / (scaled.c_gate * np.log(left / device.v_th))
     least = 10 * scaled.r_on * scaled.c_gate * np.log(left / device.v_th)
-    require(r_control >= 10 * scaled.r_on, "refractory [s]", f"be at least {least:.2g}, so that R_c >= 10 R_on", refractory)
+    require(r_control >= 10 * scaled.r_on, "refractory [s]", f"be at least {told_least(least)}, so that R_c >= 10 R_on", refractory)
     return scaled.replace(r_control=float(r_control))
 
 

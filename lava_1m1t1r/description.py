@@ -22,7 +22,8 @@ THRESHOLD_BITS = 17
 """Width of a Loihi threshold, 17 bits; lava-dl gives its voltage readouts a threshold of 18 bits, which is never reached."""
 
 LARGEST_VOLTAGE = LARGEST_SUM >> ACT_SHIFT
-"""Largest magnitude of a CUBA neuron's voltage, bias included [weight counts]: these neurons compute in 1/64 of a count, in 32 bits."""
+"""Largest magnitude of a CUBA neuron's threshold, bias and summed input [weight counts]: in 1/64 of a count they fit 32 bits. The voltage
+itself is cut to 24 bits."""
 _WEIGHTS = (-(2**15 - 1), 2**15 - 1)  # in counts: what the compiled loops hold
 _DELAYS = (0, MAX_DELAY)
 KINDS = ("input", "flatten", DELAY_LINES, "dense", "dense_rec", "affine", "conv", "pool", "average")

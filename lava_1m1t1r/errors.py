@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -279,6 +280,23 @@ def listed(values: Sequence[Any], most: int = 10) -> str:
 def counted(number: int, noun: str) -> str:
     """A number of things, for a message: "1 class", "2 classes"."""
     return f"{number} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
+
+
+def told_least(bound: float, digits: int = 3) -> str:
+    """The least value that will do, for a message: rounded up, where rounding would fall below it."""
+    return _told(bound, digits, ROUND_CEILING, lambda told: told >= bound)
+
+
+def told_most(bound: float, digits: int = 3) -> str:
+    """The largest value that will do, for a message: rounded down, where rounding would rise above it."""
+    return _told(bound, digits, ROUND_FLOOR, lambda told: told <= bound)
+
+
+def _told(bound: float, digits: int, direction: str, will_do: Callable[[float], bool]) -> str:
+    nearest = f"{bound:.{digits}g}"
+    if will_do(float(nearest)):
+        return nearest
+    return f"{float(Context(digits, direction).create_decimal_from_float(float(bound))):.{digits}g}"
 
 
 def flag(value: Any, field: str) -> bool:

@@ -105,7 +105,7 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
     FormatError
         For another type or version, a missing or unknown key, or a value out of range. Names file, layer and key.
     """
-    require(isinstance(keys, Mapping), where, "be a mapping of keys to values", keys)
+    require(isinstance(keys, Mapping), where, "be a mapping of keys to values", keys, error=FormatError)
     kind = keys.get("type")
     kind = kind.decode(errors="replace") if isinstance(kind, bytes) else kind
     require(isinstance(kind, str) and kind == NEURON_TYPE, f"{where}/neuron/type", f"be {NEURON_TYPE!r}", kind, error=FormatError)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from .errors import array_of, number, require, whole
+from .errors import array_of, number, require, told_least, whole
 
 
 class _Rule(NamedTuple):
@@ -176,7 +176,7 @@ class DeviceParams(ByValue):
             "Exchange them if they were swapped.",
         )
         least = least_lam(float(np.max(self.r_off)))
-        text = f"be >= {least:.3g} with this r_off, or the resistance over the gap overflows"
+        text = f"be >= {told_least(least)} with this r_off, or the resistance over the gap overflows"
         require(np.all(np.asarray(self.lam) >= least), "DeviceParams.lam [1]", text, self.lam, "Published devices have 0.2.")
 
     @property

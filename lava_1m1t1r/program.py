@@ -30,7 +30,7 @@ from .arithmetic import (
 )
 from .compiled import repeated
 from .dynamics import State
-from .errors import flag, number, require, whole
+from .errors import flag, number, require, told_least, whole
 from .noise import MOST_NEURONS
 from .params import DEVIATING, LEARNABLE, VARYING, ByValue, DeviceParams
 from .release import drop_curve
@@ -199,7 +199,8 @@ class StepParams(ByValue):
     Raises
     ------
     InputError
-        For a step or unit that is not positive, or fields that a layer's neurons must share but do not.
+        For values out of range, inputs that the gate's register cannot hold at this unit, devices that vary from cycle to cycle or from
+        device to device by themselves, and fields that a layer's neurons must share but do not.
     """
 
     device: DeviceParams
@@ -356,7 +357,8 @@ class StepParams(ByValue):
         Raises
         ------
         InputError
-            Where a rate would round away (wrong by more than 1 %) or the field table cannot be accurate to 1e-4. Names field and cure.
+            Where a constant does not fit its register or table (a rate that would be wrong by more than 1 %, a field table less
+            accurate than 1e-4, ...), and where ``size`` is not that of the device's arrays. Names field and cure.
         """
         size = self._checked(size)
         if size not in self._lowered:
@@ -387,7 +389,7 @@ class StepParams(ByValue):
         require(
             np.all(v_th < _MOST_GATE),
             "DeviceParams.v_th",
-            f"be at most {self.largest_v_th:g} V, or it needs more than the gate's {REGISTER_BITS} bits",
+            f"stay below {_MOST_GATE / GATE_ONE * self.v_unit:g} V, or it needs more than the gate's {REGISTER_BITS} bits",
             d.v_th,
             "Use a larger v_unit.",
         )
@@ -451,11 +453,11 @@ class StepParams(ByValue):
         widest = np.sqrt(8 * FIELD_ERROR) * min(v0, 1e3) / lsb
         shift = int(np.clip(np.floor(np.log2(widest)), 0, _COARSEST))
         needed = max(top.bit_length() - _MOST_KNOTS.bit_length() + 1, 0)  # the least shift with few enough knots
-        least = 1.005 * lsb * (1 << needed) / np.sqrt(8 * FIELD_ERROR)  # rounding to three digits takes less
+        least = told_least(lsb * (1 << needed) / np.sqrt(8 * FIELD_ERROR))
         require(
             widest >= 1 and (top >> shift) < _MOST_KNOTS,
             "DeviceParams.v0 [V]",
-            f"be large enough for the field table (at least {least:.3g} V here)",
+            f"be large enough for the field table (at least {least} V here)",
             v0,
         )
         knots = np.arange((top >> shift) + 2) << shift

@@ -17,7 +17,7 @@ from .arithmetic import DEVICE
 from .cached import cached
 from .compiled import compiled
 from .dynamics import State, field, flow
-from .errors import require
+from .errors import require, told_least
 from .params import DeviceParams
 
 DROP_SEGMENTS = 64
@@ -80,8 +80,8 @@ def _curve(rates: Rates, v_in: float) -> tuple[float, ...]:
     h = rates.r_on * rates.c_gate / _STEPS_PER_RON_CGATE
     steps = int(min(_LIVES / rates.gamma1 / h, _MOST_STEPS))
     grid = np.minimum(np.linspace(0.0, 1.0, DROP_SEGMENTS + 1), _LARGEST_RESIDUE)
-    least = _STEPS_PER_RON_CGATE * _LIVES / _MOST_STEPS / rates.gamma1
-    rule = f"be at least {least:.2g} s (with this gamma1), or it takes too long to find the field at which the filament lets go"
+    enough = told_least(1.001 * _STEPS_PER_RON_CGATE * _LIVES / _MOST_STEPS / rates.gamma1, 2)
+    rule = f"be larger ({enough} s is always enough with this gamma1), or it takes too long to find the field at which the filament lets go"
     curve = []
     for residue in grid:
         curve.append(_drop(residue, v_in, rates, h, steps))

@@ -83,8 +83,8 @@ def test_a_pooling_fills_odd_sizes_up_and_keeps_channels_apart():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"inputs": (2, 5)}, "inputs must be 3 whole"),
-        ({"kernel": (0, 2)}, "kernel must be 2 whole numbers >= 1"),
+        ({"inputs": (2, 5)}, "inputs must be a tuple of 3 whole"),
+        ({"kernel": (0, 2)}, "kernel must be a tuple of 2 whole numbers >= 1"),
         ({"stride": (1, 0)}, "stride"),
         ({"padding": (-1, 0)}, "padding"),
         ({"dilation": (1.5, 1)}, "dilation"),
@@ -146,11 +146,11 @@ def test_the_page_records_fewer_utterances_of_large_networks(neurons, utterances
 @pytest.mark.parametrize(
     ("inputs", "kernel", "words"),
     [
-        ((1, 4, 4), (2,), r"kernel must be 2 whole numbers >= 1; got \(2,\)"),
-        ((1, 4, 4), 2, "kernel must be 2 whole numbers >= 1; got 2"),
-        ((1, 4, 4), (2, 0), "kernel must be 2 whole numbers >= 1"),
-        ((4, 4), (2, 2), "inputs must be 3 whole numbers >= 1"),
-        (4, (2, 2), "inputs must be 3 whole numbers >= 1"),
+        ((1, 4, 4), (2,), r"kernel must be a tuple of 2 whole numbers >= 1; got \(2,\)"),
+        ((1, 4, 4), 2, "kernel must be a tuple of 2 whole numbers >= 1; got 2"),
+        ((1, 4, 4), (2, 0), "kernel must be a tuple of 2 whole numbers >= 1"),
+        ((4, 4), (2, 2), "inputs must be a tuple of 3 whole numbers >= 1"),
+        (4, (2, 2), "inputs must be a tuple of 3 whole numbers >= 1"),
     ],
 )
 def test_wrong_sizes_of_poolings_are_refused(inputs, kernel, words):

@@ -118,9 +118,9 @@ def test_what_cannot_be_translated_is_named(change, text):
 def test_the_shortest_refractory_period_is_the_one_that_is_told():
     with pytest.raises(InputError, match="R_c >= 10 R_on") as refused:
         device_for(DU, DV, DT, refractory=1e-4)
-    least = float(re.search(r"at least ([\d.e-]+),", str(refused.value))[1])  # of two digits
-    shortest = device_for(DU, DV, DT, refractory=1.02 * least)
-    assert shortest.r_control == pytest.approx(10 * shortest.r_on, rel=0.05)
+    least = float(re.search(r"at least ([\d.e-]+),", str(refused.value))[1])
+    shortest = device_for(DU, DV, DT, refractory=least)
+    assert shortest.r_control == pytest.approx(10 * shortest.r_on, rel=0.01)
     with pytest.raises(InputError, match="R_c >= 10 R_on"):
         device_for(DU, DV, DT, refractory=0.98 * least)
 

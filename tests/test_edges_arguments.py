@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from lava_1m1t1r import (
     StepParams,
@@ -32,7 +34,7 @@ from lava_1m1t1r.device.measurement import Measurement, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import monte_carlo
 from lava_1m1t1r.device.network import DeviceNetwork
 from lava_1m1t1r.device.paper import figure_4ab
-from lava_1m1t1r.errors import InputError, MissingDependencyError, number, whole, workers_of
+from lava_1m1t1r.errors import InputError, MissingDependencyError, number, told_least, told_most, whole, workers_of
 from lava_1m1t1r.export import TARGETS, spice_neuron
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.fast.stream import Stream
@@ -368,6 +370,16 @@ def test_what_numpy_holds_besides_numbers_is_none(value):
 def test_whole_numbers_end_where_64_bits_do(value):
     with pytest.raises(InputError, match="x must be a whole number >= 0"):
         whole(value, "x")
+
+
+@settings(max_examples=200)
+@example(0.0014649999, 3)
+@given(st.floats(1e-300, 1e300), st.integers(1, 6))
+def test_bounds_that_are_told_will_do(bound, digits):
+    least, most = float(told_least(bound, digits)), float(told_most(bound, digits))
+    coarse = 1.001 * 10.0 ** (1 - digits)
+    assert bound <= least <= bound * (1 + coarse) and bound * (1 - coarse) <= most <= bound
+    assert (told_least(0.1, digits), told_most(0.1, digits)) == ("0.1", "0.1")
 
 
 @pytest.mark.parametrize("name", ["dt", "slower", "refractory", "v_unit", "learning_rate", "smooth", "spike_limit", "spike_cost"])

@@ -274,8 +274,7 @@ def test_a_filament_that_never_lets_go_leaves_the_field_that_the_gate_settles_at
 
 
 def test_a_gate_so_fast_that_the_letting_go_is_not_found_is_refused():
-    least = 7.5e-4 / presets.ZHAO2025_FIG2.gamma1
-    with pytest.raises(InputError, match=rf"r_on \* c_gate \[s\] must be at least {least:.2g} s .*got 1e-09. Use a larger c_gate"):
+    with pytest.raises(InputError, match=r"r_on \* c_gate .* must be larger \(4.6e-06 s is always enough .*got 1e-09. Use a larger c_gate"):
         drop_curve(replace(presets.ZHAO2025_FIG2, c_gate=1e-15), 1.0)
     with pytest.raises(InputError, match=r"r_on \* c_gate .* takes too long"):  # so short that the filament has not even closed
         drop_curve(replace(presets.ZHAO2025_FIG2, r_on=0.1), 1.0)

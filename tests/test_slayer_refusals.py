@@ -83,6 +83,7 @@ NO_SPIKES = {
     "sparse": (SPIKES.to_sparse(), "input must be a dense tensor.*to_dense"),
     "meta": (SPIKES.to("meta"), "input must have values"),
     "nested": (torch.nested.nested_tensor([SPIKES[0]]), "input must be a dense tensor.*to_padded_tensor"),
+    "jagged": (torch.nested.nested_tensor([SPIKES[0]], layout=torch.jagged), "input must be a dense tensor.*to_padded_tensor"),
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._support.files import plain
 from .._support.progress import bar
-from ..errors import InputError, number, path_of, require, whole
+from ..errors import InputError, number, path_of, require, told_most, whole
 from ..params import MOST_DEVICES, DeviceParams, one_device
 from ..presets import ZHAO2025_FIG3CD
 from . import figures, stimulus
@@ -129,11 +129,11 @@ def characterize(
     width = width or stimulus.usual_width(p)
     rates = p.gamma1 + p.beta
     cure = "Check gamma1 + beta and gamma2: pulses must be short for the residue, and not thousands of times too long for the filament."
-    rule = f"be at most {_MOST_WIDTH / rates:.3g} s with these gamma1 and beta (by default it follows gamma2 = {p.gamma2:g}/s)"
+    rule = f"be at most {told_most(_MOST_WIDTH / rates)} s with these gamma1 and beta (by default it follows gamma2 = {p.gamma2:g}/s)"
     require(width * rates <= _MOST_WIDTH, "characterize.width [s]", rule, width, cure)
     largest = _MOST_REST * width / p.c_gate
     cure = "Refractoriness is watched until R_c C_g has run out."
-    require(p.r_control <= largest, "characterize.p.r_control [ohm]", f"be at most {largest:.3g} for this C_g", p.r_control, cure)
+    require(p.r_control <= largest, "characterize.p.r_control [ohm]", f"be at most {told_most(largest)} for this C_g", p.r_control, cure)
     if volt is None:
         volt, spikes = _firing(quiet, width)
     else:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._support.files import plain
 from .._support.progress import bar
-from ..errors import InputError, number, require, whole
+from ..errors import InputError, number, require, told_most, whole
 from ..params import FIELDS, DeviceParams, least_lam, one_device
 from .measurement import Measurement, check_value, happens, jump, predicted, steadied
 from .simulation import RTOL, tolerance
@@ -360,7 +360,7 @@ def _check_values(p: DeviceParams, measurements: tuple[Measurement, ...], free: 
         number(getattr(p, name), f"fit: start of {name}", above=0.0, cure=cure)
     longest = LONGEST / (p.gamma1 + p.beta)
     for i, m in enumerate(measurements):
-        rule = f"be at most {longest:.3g} s for the rates of this device"
+        rule = f"be at most {told_most(longest)} s for the rates of this device"
         cure = "Are width and gap in seconds, as in SI units?"
         require(m.duration <= longest, f"fit.measurements[{i}], count * (width + gap) [s]", rule, m.duration, cure)
         check_value(m, f"fit.measurements[{i}]")

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._support.programs import interrupted
 from ..dynamics import State
-from ..errors import number, numbers, require, whole
+from ..errors import number, numbers, require, told_most, whole
 from ..params import DeviceParams
 from .cell import CELL, QUANTITIES
 from .circuit import node_voltage
@@ -100,7 +100,9 @@ def simulate(
     # The integrator steps with the device's own times, and cannot be interrupted.
     longest = MOST_TIMES / float(np.max(np.asarray(p.gamma1) + np.asarray(p.beta)))
     cure = "Simulate it in parts, each going on from the one before (start=trace)."
-    require(stimulus.duration <= longest, "simulate.v_in, duration [s]", f"be <= {longest:.3g} for these rates", stimulus.duration, cure)
+    require(
+        stimulus.duration <= longest, "simulate.v_in, duration [s]", f"be <= {told_most(longest)} for these rates", stimulus.duration, cure
+    )
     require(max_step >= stimulus.duration / MOST_TIMES, "simulate.max_step [s]", f"be >= {1 / MOST_TIMES:g} of the duration", max_step)
     largest = float(np.max(np.abs(stimulus.volts)))
     require(largest <= MOST_VOLTS, "simulate.v_in [V]", f"be at most {MOST_VOLTS:g} V either way", largest)

@@ -1,6 +1,6 @@
 """Compiled loops of the network: spikes to events and back, one layer over many steps. Serial; they run without the GIL.
 
-Only :class:`Events` touch the weights.
+Weights are read only for :class:`Events` and recurrent spikes.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def predict(
         uint8 spikes as lava-dl's blocks give them (those of step t - 1, at t), or the integers of a readout at t: weighted sums
         in weight counts (affine), sums over a group (average), voltages in 1/64 of a count (lava-dl's readouts with dynamics).
         A Result holds ``out`` and ``layers``, one :class:`.LayerRecord` a layer; Lava's own runtime gives ``out`` of the
-        layers only.
+        layers only (and ``v`` of a readout of voltages).
 
     Raises
     ------

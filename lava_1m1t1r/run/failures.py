@@ -6,7 +6,7 @@ NOT_STARTED = "this session has not been started: use it in a with statement."
 
 
 class RunError(RuntimeError):
-    """A run ended early. The graph has been torn down before this is raised.
+    """A run ended early, or was refused. Where it ended early, the graph has been torn down before this is raised.
 
     Attributes
     ----------
@@ -24,7 +24,8 @@ class ProcessFailed(RunError):
 
 
 class Deadlock(RunError):
-    """Every Process waits for a message that nobody will send. The text says which port each one waits at."""
+    """Every Process waits for a message that nobody will send, or the caller has waited in vain for one, or for room for one. The text says
+    at which ports."""
 
 
 class RunTimeout(RunError, TimeoutError):
