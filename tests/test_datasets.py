@@ -481,7 +481,7 @@ def test_an_encrypted_archive_is_told(tmp_path, path):
 
 def test_an_empty_zip_is_not_taken_for_the_data(tmp_path):
     (tmp_path / "shd_train.h5.zip").touch()
-    with pytest.raises(FormatError, match="hold shd_train.h5.*download=True"):
+    with pytest.raises(FormatError, match="hold shd_train.h5.*train=True, download=True"):
         shd(tmp_path)
 
 

@@ -172,6 +172,9 @@ def test_stimuli_too_long_and_pieces_without_a_voltage_or_a_duration_are_refused
             stimulated * times
     with pytest.raises(InputError, match=r"sampled.dt \[s\] must make at most 12 samples"):
         one.sampled(0.9e-3 / 12)
+    assert stimulus.pulses(0.8, 1e-3, 0.5, 6e-3).duration == pytest.approx(6e-3)
+    with pytest.raises(InputError, match=r"pulses.duration \[s\] must hold at most 6 periods; got 0.007"):
+        stimulus.pulses(0.8, 1e-3, 0.5, 7e-3)
 
 
 def test_the_last_sample_of_a_simulation_that_ends_before_it_is_the_end():

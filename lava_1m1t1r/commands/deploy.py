@@ -70,7 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=int,
             default=0,
             metavar="N",
-            help="run N test utterances with the target's own tool and compare the results; with --frames, the first N of these, or all",
+            help="take N test utterances (with --frames, the first N of these, or all): c and rtl compare what their own tools make of "
+            "them, spice simulates them (the first --patterns also in ngspice), nir compares what its files hold, loihi keeps them as "
+            "golden traces",
         )
         data_arguments(own, utterances=False)
         array_arguments(own, labels=target in LABELLED)

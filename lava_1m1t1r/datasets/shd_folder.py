@@ -51,7 +51,7 @@ def shd(folder: str | os.PathLike, train: bool = True, download: bool = False) -
             if is_file(archive) and archive.stat().st_size > 0:  # an empty zip is tonic's users' trick
                 _unpack(archive, place / name)
                 return read_shd(place / name)
-    fetch = f"datasets.shd({str(folder)!r}, download=True)"
+    fetch = f"datasets.shd({str(folder)!r}, train={train}, download=True)"
     cure = f"Put {name} there, or let Python fetch it: {fetch} (needs the package tonic and a network)."
     if next(folder.glob("*/*.[wW][aA][vV]"), None) is not None:
         cure = f"Recordings become a file to train on by lava-1m1t1r encode {shlex.quote(str(folder))} -o FILE.h5."

@@ -55,7 +55,7 @@ def _prepare_all(table: np.ndarray) -> None:
 
 @contracted
 def _field(d: float, p: Any) -> float:
-    # v_ref sinh(d/v0) / sinh(v_ref/v0) with one exponential. Beyond v_ref/v0 = 350 the second term has underflowed: leave it out.
+    # v_ref sinh(d/v0) / sinh(v_ref/v0) with one exponential. Beyond v_ref/v0 = 373 the second term has underflowed: leave it out.
     if p.per_v0 == 0.0 or d == 0.0:
         return d
     if p.field_shift < _NEARLY_LINEAR:  # the difference of two exponentials near 1 would lose digits

@@ -97,7 +97,8 @@ class Fit:
         return self.report()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it but the measurements and the Jacobian by name, as plain values for JSON; None for what is not finite."""
+        """Return parameters, predictions, residuals and what tells how good they are by name: plain values for JSON, None for what is not
+        finite."""
         names = ("free", "cost", "meets", "predictions", "residuals", "relative_errors", "singular_values", "evaluations")
         values = {name: getattr(self, name) for name in names}
         return plain({"params": self.params.as_dict(), **values, "undetermined": self.undetermined()})

@@ -12,7 +12,7 @@ from ..errors import number, numbers, require, whole
 from ..params import DeviceParams
 
 MOST_PIECES = 100_000_000
-"""Largest number of voltages (pieces times devices) in a repeated stimulus, of samples of one device, and of periods."""
+"""Largest number of voltages (pieces times devices) in a repeated stimulus, and of samples of one device."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,13 +152,14 @@ def pulses(volt: float, period: float, duty: float, duration: float) -> Stimulus
     Raises
     ------
     InputError
-        If an argument is out of range, or there are more than :data:`MOST_PIECES` periods.
+        If an argument is out of range, or there are more than half of :data:`MOST_PIECES` periods, of two pieces each.
     """
     duty = number(duty, "pulses.duty", above=0.0, most=1.0)
     period, duration = number(period, "pulses.period [s]", above=0.0), number(duration, "pulses.duration [s]", above=0.0)
-    require(duration / period <= MOST_PIECES, "pulses.duration [s]", f"hold at most {MOST_PIECES} periods", duration)
     if duty == 1:
         return constant(volt, duration)
+    most = MOST_PIECES // 2
+    require(duration / period <= most, "pulses.duration [s]", f"hold at most {most} periods", duration)
     return train(volt, duty * period, (1 - duty) * period, max(round(duration / period), 1))
 
 

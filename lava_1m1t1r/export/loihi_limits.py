@@ -1,7 +1,8 @@
 """Limits of the Loihi chips from public sources, each with its source; limits that are not public are marked assumed.
 
-No public source found states fan-in, fan-out, axon or memory limits of a Loihi 2 core. Those of Loihi 1 are used instead
-and marked assumed: they are the more cautious ones.
+No public source found states how many neurons, axons and bits of synaptic memory a Loihi 2 core holds. Those of Loihi 1 are used instead
+and marked assumed: they are the more cautious ones. So is the width of a product, from ``FIXED_POINT.md``. Fan-in and fan-out are reported,
+but have no limit here.
 """
 
 from __future__ import annotations

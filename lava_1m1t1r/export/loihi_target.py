@@ -34,7 +34,7 @@ CURES = {
     limits.MULTIPLY_BITS.name: "Use another neuron: these products are what the fixed-point step needs.",
     limits.CORES.name: "Use smaller layers, fewer synapses, or more chips.",
 }
-"""Advice, by limit, where a smaller layer would not help."""
+"""Advice, by limit; for all others: a smaller layer."""
 
 
 def layers_are_numbered_by_their_place(net: NetDescription) -> None:

@@ -30,7 +30,7 @@ class M1T1RNode(nir.NIRNode):
     v_unit: float  # [V]
     v_in_max: float  # [V]
     seed: int  # of stochastic neurons
-    layer_index: int  # completes the seed
+    layer_index: int  # completes the seed; for readers of the file: from_nir takes it from the node of the weights
     held: bool = True  # StepParams.held
 
     def __post_init__(self) -> None:

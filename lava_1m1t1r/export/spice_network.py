@@ -31,7 +31,7 @@ def sources(network: DeviceNetwork, patterns: Sequence[np.ndarray]) -> dict[str,
 
 
 def netlist(network: DeviceNetwork) -> str:
-    """Everything but the stimulus: to be included by a deck that drives rows ``r0_<channel>`` and the read noise's ``z`` nodes."""
+    """Everything but the stimulus: to be included by a deck that drives rows ``r0_<input>`` and the read noise's ``z`` nodes."""
     net = network.net
     tick = TICK * network.dt
     lines = [

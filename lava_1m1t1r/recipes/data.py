@@ -77,7 +77,8 @@ def load(
     Raises
     ------
     InputError
-        For arguments that do not go together, and for a test file that holds nothing but utterances of the training set.
+        For arguments that do not go together, for one file with fewer than two speakers, and for a test file that holds nothing but
+        utterances of the training set.
     FormatError
         For a file that is not in SHD's format.
     """
@@ -291,7 +292,7 @@ def fitted(task: Task, split: Split, steps: int | None = None) -> Task:
     Raises
     ------
     InputError
-        If the sets differ in channels, or a set is empty or holds no spike.
+        If the sets differ in channels, a set is empty or holds no spike, there is one class only, or :func:`steps_for` refuses.
     """
     for name, events in (("training", split.train), ("test", split.test)):
         require(len(events) > 0, f"{split.name}: the {name} set", "hold at least one utterance", len(events))

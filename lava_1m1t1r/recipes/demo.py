@@ -33,7 +33,7 @@ def demo(
     with_cuba: bool = True,
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Train, export, run and report; return the results that also stand in ``results.json``.
+    """Train, export, run and report; return the results that also stand in ``results.json``, and as ``report`` the page's path.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def demo(
     split : Split
         Training and test events.
     folder : path
-        Where checkpoint, ``network.net``, ``report.html`` and ``results.json`` go.
+        Where checkpoint, ``network.net``, ``report.html`` and ``results.json`` go; of CUBA ``cuba.net`` and the folder ``cuba``.
     lava_utterances : int
         Test utterances that also run in Lava's own runtime, in fixed and in floating point.
     with_cuba : bool

@@ -11,7 +11,7 @@ module m1t1r_layer #(
     parameter RECURRENT = 0,
     parameter HISTORY = 1,       // steps for which spikes are remembered
     parameter EQUAL = 1,         // all neurons have the same constants
-    parameter PLAIN = 1,         // no bias, no delays
+    parameter PLAIN = 1,         // all neurons have the same bias and delay
     parameter V_MAX = 39322,
     parameter NOISE = 0,
     parameter SUBSTEPS = 4,
