@@ -457,6 +457,12 @@ def _on_device(params: StepParams) -> list[str]:
             f"in the step filament and residue fill the gap and no more (x_max 1); the device's x_max is {params.device.x_max:g}, so it "
             "is another device where the gap closes."
         )
+    needed, measured = float(np.min(params.device.turn_on_voltages[0])), params.drop_input
+    if measured <= needed < params.v_in_max:
+        notes.append(
+            f"the field at which the filament lets go is measured at {measured:.3g} V, and the device turns on from {needed:.3g} V only: "
+            "after a spike the step is another device. Give v_ref the voltage of your inputs, and mu the rate there."
+        )
     drained = float(drain_steps(params)[0])
     if 0 < drained < 1:
         notes.append(

@@ -280,10 +280,15 @@ class StepParams(ByValue):
         """Return the step of a ``time`` times slower device (see DeviceParams.scaled); dt stays."""
         return self.replace(device=self.device.scaled(time))
 
+    @property
+    def drop_input(self) -> float:
+        """Input at which ``drop`` is measured [V]."""
+        return min(self.v_in_max, max(1.0, float(np.max(self.device.v_ref))))
+
     @cached_property
     def drop(self) -> np.ndarray:
         """Field at which the filament lets go [V] over the residue (65,)."""
-        return drop_curve(self.device, min(self.v_in_max, max(1.0, float(np.max(self.device.v_ref)))))
+        return drop_curve(self.device, self.drop_input)
 
     @property
     def silence(self) -> str:

@@ -30,7 +30,8 @@ class Rate(NamedTuple):
     error: float
     """Largest relative error of a rounded rate [1], over the neurons whose rate fits."""
     bias: float
-    """Largest shift of a state that only this rate acts against [share of the gap, or V], because what is kept is rounded down."""
+    """Largest shift of a state that only this rate acts against [share of the gap, or V], because what is kept is rounded down. What
+    drives the state is rounded, too, and a shorter gap grows faster: the states of a run may differ by several times as much."""
     rounds_away: int
     """Number of neurons whose rate does not fit a decay."""
     cure: str
@@ -79,7 +80,7 @@ class LayerQuantisation:
         for rate in self.rates:
             low, high = rate.per_substep
             span = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
-            shifted = f"; rounding down shifts the state by up to {rate.bias:.1e}" if rate.bias else ""
+            shifted = f"; its rounding down alone shifts the state by up to {rate.bias:.1e}" if rate.bias else ""
             lines.append(f"  {rate.name}: {span} per substep, rounded by up to {rate.error:.1e} of it{shifted}")
             if rate.rounds_away:
                 lines.append(f"    does not fit in {counted(rate.rounds_away, 'neuron')}: {rate.cure}")

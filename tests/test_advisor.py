@@ -9,6 +9,7 @@ import pytest
 
 from lava_1m1t1r import presets
 from lava_1m1t1r.advisor import TOLERANCE, _recorded, _response, advise
+from lava_1m1t1r.arithmetic import field_law
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.netx import schema
 from lava_1m1t1r.program import StepParams
@@ -83,6 +84,17 @@ def test_a_device_too_fast_for_its_step_gets_the_cure():
     assert 1 < slower < 30
     cured = advise(StepParams(FIG2.scaled(time=slower), dt=1e-2), steps=60).notes
     assert not any("no refractoriness" in note for note in cured)
+
+
+def test_a_device_that_turns_on_above_the_input_at_which_it_is_measured_gets_the_cure():
+    """The device of Fig. 4, which turns on at 1.49 V, written with a v_ref of 0.8 and of 2 V."""
+    device = presets.ZHAO2025_FIG4
+    written_low = replace(device, v_ref=0.8, mu=device.mu * float(field_law(0.8, device.v0, device.v_ref)) / 0.8)
+    step = {"v_unit": 0.5, "v_in_max": 3.0}
+    assert written_low.turn_on_voltages[0] == pytest.approx(device.turn_on_voltages[0], rel=1e-3)
+    told = "lets go is measured at 1 V, and the device turns on from 1.49 V only"
+    assert any(told in note for note in advise(StepParams(written_low, **step), steps=60).notes)
+    assert not any("lets go is measured" in note for note in advise(StepParams(device, **step), steps=60).notes)
 
 
 def test_a_gate_that_drains_within_a_few_steps_is_refractory_enough():

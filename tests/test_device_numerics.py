@@ -119,11 +119,23 @@ def test_noise_has_its_variance_for_any_step(options):
     # Undriven decay from x0 with loss L and noise of variance sigma |dx| has the variance sigma x0 e^(-2Lt) (e^(Lt) - 1).
     n, x0, sigma, t = 20_000, np.array([0.5, 0.3]), 1e-4, 2e-3
     p = replace(FIG2, sigma1=sigma, sigma2=sigma, beta=0.0, gamma2=300.0, mu=np.full(n, FIG2.mu))
-    trace = simulate(p, stimulus.rest(t), t, 5, ("filament", "residue"), start=(*x0, 0.0), **options)
-    x = np.stack([trace.filament[-1], trace.residue[-1]])
-    loss = np.array([p.gamma1, p.gamma2]) * t
-    np.testing.assert_allclose(np.mean(x, 1), x0 * np.exp(-loss), rtol=1e-3)
-    np.testing.assert_allclose(np.var(x, 1), sigma * x0 * np.exp(-2 * loss) * np.expm1(loss), rtol=0.04)
+    trace = simulate(p, stimulus.rest(t), t / 10, 5, ("filament", "residue"), start=(*x0, 0.0), **options)
+    assert trace.time.size == 10  # within steps and at the end
+    for time, *x in zip(trace.time, trace.filament, trace.residue, strict=True):
+        loss = np.array([p.gamma1, p.gamma2]) * time
+        np.testing.assert_allclose(np.mean(x, 1), x0 * np.exp(-loss), rtol=1e-3)
+        np.testing.assert_allclose(np.var(x, 1), sigma * x0 * np.exp(-2 * loss) * np.expm1(loss), rtol=0.04)
+    steps = np.diff(np.concatenate([np.full((1, n), x0[0]), trace.filament]) * np.exp(p.gamma1 * np.append(0, trace.time))[:, None], axis=0)
+    assert np.max(np.abs(np.corrcoef(steps) - np.eye(10))) < 0.05  # what one interval adds is independent of all others
+
+
+def test_what_is_recorded_changes_no_event_of_a_noisy_device():
+    p = replace(FIG2, sigma1=1e-3, sigma2=1e-4, mu=np.full(3, FIG2.mu))
+    s = stimulus.pulses(0.8, 2e-3, 0.5, 0.3)
+    events = [
+        simulate(p, s, dt, seed=1, record=names).event_times for dt, names in ((2e-6, "events"), (2e-6, "filament"), (1e-4, "residue"))
+    ]
+    assert events[0].size and np.array_equal(events[0], events[1]) and np.array_equal(events[0], events[2])
 
 
 def test_noise_is_reproducible_and_differs_between_seeds_and_devices():
@@ -193,6 +205,14 @@ def test_simulations_go_on_from_a_trace(p):
         simulate(replace(p, mu=1.1 * p.mu), stimulus.constant(0.85, 0.01), start=trace)
     with pytest.raises(InputError, match="simulate.start must be a Trace of 2 devices; got 1"):
         simulate(p, np.full((5, 2), 0.85), start=trace)
+
+
+def test_the_output_node_is_sampled_on_its_way_within_a_step():
+    """A step of the integrator may be longer than the node takes to charge."""
+    p, s = replace(FIG2, c_load=1e-10, r_load=1e6), stimulus.train(0.8, 1e-3, 1e-3, 50)
+    usual, fine = (simulate(p, s, 2e-6, 0, "output_voltage", **more).output_voltage for more in ({}, {"rtol": 1e-9, "max_step": 1e-6}))
+    assert usual.min() < 0.1 < 0.4 < usual.max()
+    assert np.quantile(np.abs(usual - fine), 0.999) < 2e-3  # the few others: a spike begins some nanoseconds earlier or later
 
 
 def test_the_output_node_goes_on_too():

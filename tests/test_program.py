@@ -97,7 +97,7 @@ def test_a_least_gap_whose_inverse_no_table_holds_is_refused():
 def test_a_threshold_that_is_more_than_a_gate_holds_is_refused():
     largest = StepParams(FIG2).largest_v_th
     assert StepParams(replace(FIG2, v_th=largest)).fixed(1).v_th == [(1 << 23) - 1]
-    with pytest.raises(InputError, match=r"DeviceParams.v_th must be at most 4 V, or it needs more than the gate's 24 bits; got 4.0"):
+    with pytest.raises(InputError, match=r"DeviceParams.v_th must stay below 4 V, or it needs more than the gate's 24 bits; got 4.0"):
         StepParams(replace(FIG2, v_th=4.0)).fixed(1)
 
 

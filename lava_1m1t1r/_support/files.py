@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -102,7 +103,8 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
     path : path
         The file.
     columns, optional : sequence of str
-        Names of columns that it must have, and of those that it may have; without one of the latter its values are empty.
+        Names of columns that it must have, and of those that it may have; without one of the latter its values are empty. A warning
+        tells of all others.
 
     Raises
     ------
@@ -120,6 +122,10 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
             require(not absent, str(path), f"have the columns {', '.join(columns)}", f"without {absent}", cure, FormatError)
             twice = sorted({name for name in names if names.count(name) > 1})
             require(not twice, str(path), "name each column once", twice, error=FormatError)
+            unread = [name for name in names if name and name not in (*columns, *optional)]
+            if unread:  # maybe an optional one, misspelt
+                known = ", ".join((*columns, *optional))
+                warnings.warn(f"{path}: the columns {', '.join(unread)} are not read; those that are: {known}.", stacklevel=3)
             for row in reader:
                 where, beyond = f"{path}, line {reader.line_num}", [value for value in row.get(None, ()) if value.strip()]
                 cure = "Numbers have a point, not a comma; texts with a comma stand in quotes."

@@ -134,6 +134,22 @@ step."""
 
 
 @compiled
+def node_later(node: float, course: Cubic, begin: float, end: float, p: Any) -> float:
+    """Voltage of a loaded output node [V] at share ``end`` of a step, from that at share ``begin``."""
+    u, piece = begin, end - begin
+    while u < end:
+        piece = min(piece, end - u)
+        new = node_step(node, between(course, u + piece), piece * course.h, p)
+        if abs(new - node) > _SWING * p.v_dd and piece > _SHORTEST:
+            piece *= 0.25
+            continue
+        u = u + piece if u + piece < end * (1.0 - 1e-12) else end
+        piece *= 2.0
+        node = new
+    return node
+
+
+@compiled
 def account(cell: Any, course: Cubic, v_in: float, p: Any) -> None:
     """Add up the energies of one step that has just been taken, and advance the output node.
 

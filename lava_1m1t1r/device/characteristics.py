@@ -175,8 +175,9 @@ def _integration(p: DeviceParams, volt: float, width: float) -> Characteristic:
     # Watched for two time constants at most: what is left of a filament later is the integrator's tolerance.
     rest = min(width, 2.0 / (p.gamma1 + p.beta))
     one = simulate(p, stimulus.constant(volt, width) + stimulus.rest(rest), rest / 50, 0)
-    left = one.filament[one.time >= width]
-    relaxation = float((len(left) - 1) * rest / 50 / np.log(left[0] / left[-1]))
+    after = one.time >= width
+    left, time = one.filament[after], one.time[after]
+    relaxation = float((time[-1] - time[0]) / np.log(left[0] / left[-1]))
     counts = []
     for gap in GAPS:
         on = _events(p, stimulus.train(volt, width, gap * width, 1000), width).turn_on_times()

@@ -16,7 +16,7 @@ within a few per cent elsewhere.
 from __future__ import annotations
 
 from functools import partial
-from math import exp, inf, sqrt
+from math import exp, expm1, inf, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,10 +24,10 @@ import numpy as np
 from ..cached import cached
 from ..compiled import allocating, contracted
 from ..dynamics import State
-from .cell import SPIKE, TURN_ON, Cubic, Sink, account, between, crossing, note, sample
+from .cell import SPIKE, TURN_ON, Cubic, Sink, account, between, crossing, node_later, note, sample
 from .circuit import node_step
 from .constants import COMPILED, field, flow, prepare, steepness
-from .noise import normal
+from .noise import normal, normal_beside
 
 RESTED = 0.01  # total length below which nothing is left of an old filament
 NOISE_STEP = 0.02  # largest standard deviation of a noise increment in one step
@@ -190,18 +190,43 @@ def _rise(s: State, k: State, p: Any) -> float:
     return steepness(k.filament + loss * s.filament, s.filament + s.residue, p) - loss
 
 
+class Noise(NamedTuple):
+    """Noise of one length over a step, as its end finds it."""
+
+    variance: float
+    grown: float  # r h, where the drift, and with it early noise, changes as exp(r t)
+
+
 @contracted
-def _shaken(new: State, s: State, k1: State, k4: State, h: float, cell: Any, p: Any) -> State:
-    """Add the noise N1, N2 of eqs. (S12), (S13): Gaussian with variance ``sigma |dx|`` of this step's drift, as its end finds it.
+def _noises(new: State, s: State, k1: State, k4: State, h: float, p: Any) -> tuple:
+    """The noise N1, N2 of eqs. (S12), (S13) of filament and residue: ``sigma |dx|`` of this step's drift.
 
     A drift that changes as ``exp(r t)`` carries early noise to the end of the step by ``exp(r (h - t))``, and the sum over the step of
     ``sigma |dx/dt| exp(2 r (h - t)) dt`` is ``sigma |dx| exp(r h)``. Losses make r negative, growth that feeds itself positive.
     """
-    carried = exp(min(0.5 * h * (_rise(s, k1, p) + _rise(new, k4, p)), 1.0))
-    filament = new.filament + sqrt(p.sigma1 * abs(new.filament - s.filament) * carried) * normal(cell)
-    residue = new.residue + sqrt(p.sigma2 * abs(new.residue - s.residue) * exp(-p.gamma2 * h)) * normal(cell)
+    grown = min(0.5 * h * (_rise(s, k1, p) + _rise(new, k4, p)), 1.0)
+    filament = Noise(p.sigma1 * abs(new.filament - s.filament) * exp(grown), grown)
+    return filament, Noise(p.sigma2 * abs(new.residue - s.residue) * exp(-p.gamma2 * h), -p.gamma2 * h)
+
+
+@contracted
+def _strayed(noise: Noise, last: float, done: float, u: float, end: float, drawn: float) -> float:
+    """What noise has made of a length at share ``u`` of a step, given what it had at share ``done`` and has at the end: a Brownian bridge
+    of what is carried on as the drift is. ``drawn`` is from the standard normal distribution."""
+    if u == 1.0:
+        return end
+    g = noise.grown
+    before, here = (done, u) if abs(g) < 1e-6 else (expm1(-g * done) / expm1(-g), expm1(-g * u) / expm1(-g))
+    w = (here - before) / (1.0 - before)
+    value = last * exp(-g * done) * (1.0 - w) + w * end * exp(-g)
+    return exp(g * u) * (value + sqrt(noise.variance * w * (1.0 - here)) * exp(-g) * drawn)
+
+
+@contracted
+def _within(filament: float, residue: float, gate: float, p: Any) -> State:
+    """State whose lengths neither noise nor interpolation carries out of the gap."""
     residue = min(max(residue, 0.0), p.x_max)
-    return State(min(max(filament, 0.0), p.x_max - residue), residue, new.gate)
+    return State(min(max(filament, 0.0), p.x_max - residue), residue, gate)
 
 
 @contracted
@@ -248,7 +273,9 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
             cell.stalled = True
             return
         was = s.filament + s.residue
-        let_go = settled = False
+        let_go = settled = shaken = False
+        drift, slopes = s, k1  # end of the step without its noise, and slopes there
+        of_filament = of_residue = Noise(0.0, 0.0)
         if cell.closed:
             h, new, let_go, settled = _closed_step(s, min(c.max_step, left), v_in, p)
             k4 = _slopes(new, v_in, p)
@@ -274,7 +301,10 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
                 k4 = _slopes(new, v_in, p)
                 step = _first_step(k4, flow(new, 0.0, v_in, p, COMPILED).gate.loss)
             elif noisy:
-                new = _shaken(new, s, k1, k4, h, cell, p)
+                shaken, drift, slopes = True, new, k4
+                of_filament, of_residue = _noises(new, s, k1, k4, h, p)
+                filament = new.filament + sqrt(of_filament.variance) * normal(cell)
+                new = _within(filament, new.residue + sqrt(of_residue.variance) * normal(cell), new.gate, p)
                 k4 = _slopes(new, v_in, p)
             is_now = new.filament + new.residue
             if was < 1.0 <= is_now:
@@ -293,21 +323,30 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
         course = Cubic(s.gate, 0.0, new.gate, 0.0, h) if settled else Cubic(s.gate, k1.gate, new.gate, k4.gate, h)
         if s.gate <= p.v_th < new.gate:
             note(cell, sink, t + h * crossing(course, p.v_th), SPIKE)
-        old_node = cell.node
+        if not shaken:
+            drift, slopes = new, k4
+        node = cell.node
         account(cell, course, v_in, p)
+        done = astray = astray_residue = 0.0  # the last sample within the step, and what noise had made of the lengths there
         while cell.sample < sink.samples.shape[1] and (cell.sample + 1) * sink.dt <= (t + h) * (1.0 + 1e-10):
             u = min(((cell.sample + 1) * sink.dt - t) / h, 1.0)
-            filament = between(Cubic(s.filament, k1.filament, new.filament, k4.filament, h), u)
-            residue = between(Cubic(s.residue, k1.residue, new.residue, k4.residue, h), u)
+            filament = between(Cubic(s.filament, k1.filament, drift.filament, slopes.filament, h), u)
+            residue = between(Cubic(s.residue, k1.residue, drift.residue, slopes.residue, h), u)
             gate = between(course, u)
             if cell.closed and was >= p.x_max:
                 filament = p.x_max - residue
-            elif noisy:
-                filament = s.filament + u * (new.filament - s.filament)
-                residue = s.residue + u * (new.residue - s.residue)
-            filament = min(max(filament, 0.0), p.x_max - residue)  # the cubic may overshoot what the states cannot
-            node = node_step(old_node, gate, h, p) if p.c_load == 0.0 else old_node + u * (cell.node - old_node)
-            sample(sink, cell.sample, n, filament, residue, gate, node, v_in, p)
+            elif shaken:
+                end, other = new.filament - drift.filament, new.residue - drift.residue
+                astray = _strayed(of_filament, astray, done, u, end, normal_beside(cell, 2 * cell.sample))
+                astray_residue = _strayed(of_residue, astray_residue, done, u, other, normal_beside(cell, 2 * cell.sample + 1))
+                filament, residue = filament + astray, residue + astray_residue
+            within = _within(filament, residue, gate, p)  # the cubic may overshoot what the states cannot
+            if u == 1.0:
+                node = cell.node
+            else:
+                node = node_step(node, gate, h, p) if p.c_load == 0.0 else node_later(node, course, done, u, p)
+            done = u
+            sample(sink, cell.sample, n, within.filament, within.residue, gate, node, v_in, p)
             cell.sample += 1
         if (cell.ruptured and new.gate <= p.v_th) or (v_in > 0.0 and not cell.rested and is_now < RESTED):
             _new_cycle(cell, p, nominal)

@@ -25,6 +25,16 @@ def normal(cell: Any) -> float:
     return sqrt(-2.0 * log(uniform(cell))) * cos(2.0 * pi * uniform(cell))
 
 
+@compiled
+def normal_beside(cell: Any, k: int) -> float:
+    """Draw number ``k`` from the standard normal distribution without moving the generator on: what is sampled changes no event."""
+    # Mixed: counted on from the generator's own state, the next step's number would be this step's again.
+    start = compiled_mixed(~cell.random) + np.uint64(2 * k) * np.uint64(SPLITMIX_STEP)
+    first, second = compiled_mixed(start), compiled_mixed(start + np.uint64(SPLITMIX_STEP))
+    radius = sqrt(-2.0 * log(float(np.float64(first >> np.uint64(11)) + 0.5) * 2.0**-53))
+    return radius * cos(2.0 * pi * float(np.float64(second >> np.uint64(11)) + 0.5) * 2.0**-53)
+
+
 def streams(seed: int, first: int, n: int) -> np.ndarray:
     """Return the starting points of the noise generators of neighbouring devices in an array.
 
