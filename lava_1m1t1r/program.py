@@ -30,7 +30,7 @@ from .arithmetic import (
 )
 from .compiled import repeated
 from .dynamics import State
-from .errors import flag, number, require, told_least, whole
+from .errors import flag, number, require, told_least, told_most, whole
 from .noise import MOST_NEURONS
 from .params import DEVIATING, LEARNABLE, VARYING, ByValue, DeviceParams
 from .release import drop_curve
@@ -394,7 +394,7 @@ class StepParams(ByValue):
         require(
             np.all(v_th < _MOST_GATE),
             "DeviceParams.v_th",
-            f"stay below {_MOST_GATE / GATE_ONE * self.v_unit:g} V, or it needs more than the gate's {REGISTER_BITS} bits",
+            f"be at most {told_most(self.largest_v_th, 8)} V, or it needs more than the gate's {REGISTER_BITS} bits",
             d.v_th,
             "Use a larger v_unit.",
         )

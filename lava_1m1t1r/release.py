@@ -71,7 +71,7 @@ def _drop(residue: float, v_in: float, p: Rates, h: float, steps: int) -> float:
     # dissolves and never charges the gate. What is neither within all its lives hangs, partly open, at this field; cut short, it may just
     # be on its way.
     length = s.filament + s.residue
-    hangs = length < 1.0 and (s.gate > _CHARGED * v_in or length > _START)
+    hangs = length < 1.0 and (s.gate > _CHARGED * v_in or length > max(_START, residue))
     return np.nan if hangs and steps == _MOST_STEPS else lowest
 
 

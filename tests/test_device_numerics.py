@@ -129,6 +129,15 @@ def test_noise_has_its_variance_for_any_step(options):
     assert np.max(np.abs(np.corrcoef(steps) - np.eye(10))) < 0.05  # what one interval adds is independent of all others
 
 
+@pytest.mark.parametrize("change", [{"sigma1": 1e-4}, {"sigma2": 1e-3, "beta": 0.0, "gamma2": 1e7}])
+def test_a_noisy_device_that_has_long_been_at_rest_is_sampled(change):
+    """One step of the integrator then covers thousands of lives of a filament."""
+    trace = simulate(
+        replace(FIG2, **change), stimulus.rest(20.0) + stimulus.constant(0.8, 1e-3), 0.2, 1, ("filament", "residue", "resistance")
+    )
+    assert np.all(trace.filament == 0) and np.all(trace.residue == 0) and np.all(trace.resistance > 0.9 * FIG2.r_off)
+
+
 def test_what_is_recorded_changes_no_event_of_a_noisy_device():
     p = replace(FIG2, sigma1=1e-3, sigma2=1e-4, mu=np.full(3, FIG2.mu))
     s = stimulus.pulses(0.8, 2e-3, 0.5, 0.3)

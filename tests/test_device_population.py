@@ -498,7 +498,7 @@ def test_wrong_measurements_say_what_is_wrong(tmp_path):
     with pytest.raises(FormatError, match="line 2, volt must be a number in SI units; got 'x'"):
         read_csv(path)
     path.write_text("quantity,volt,width,gap,count,R_control,value,tolerance\nmean_interval,0.8,1e-3,1e-3,500,500e6,0.0085,1e-4\n")
-    with pytest.warns(UserWarning, match="the columns R_control are not read; those that are: quantity, .*, r_control.$"):
+    with pytest.warns(UserWarning, match="these are not read: R_control. Those that are: quantity, .*, r_control.$"):
         assert np.isnan(read_csv(path)[0].r_control)
 
 

@@ -14,7 +14,7 @@ from lava_1m1t1r.arithmetic import BYTES_DEVIATION, ONE, field_law, unpack
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import INTEGER_FIELDS, PER_NEURON, StepParams
 from lava_1m1t1r.reference import CompiledNeurons
-from lava_1m1t1r.release import drop_curve
+from lava_1m1t1r.release import _MOST_STEPS, _drop, drop_curve, rates_of
 from lava_1m1t1r.tables import LEAST_SHARE, decay, floating_table, input_counts, noise_gain, pack, plain_table
 
 FIG2 = presets.ZHAO2025_FIG2
@@ -97,7 +97,9 @@ def test_a_least_gap_whose_inverse_no_table_holds_is_refused():
 def test_a_threshold_that_is_more_than_a_gate_holds_is_refused():
     largest = StepParams(FIG2).largest_v_th
     assert StepParams(replace(FIG2, v_th=largest)).fixed(1).v_th == [(1 << 23) - 1]
-    with pytest.raises(InputError, match=r"DeviceParams.v_th must stay below 4 V, or it needs more than the gate's 24 bits; got 4.0"):
+    with pytest.raises(
+        InputError, match=r"DeviceParams.v_th must be at most 3.9999995 V, or it needs more than the gate's 24 bits; got 4.0"
+    ):
         StepParams(replace(FIG2, v_th=4.0)).fixed(1)
 
 
@@ -278,6 +280,9 @@ def test_a_gate_so_fast_that_the_letting_go_is_not_found_is_refused():
         drop_curve(replace(presets.ZHAO2025_FIG2, c_gate=1e-15), 1.0)
     with pytest.raises(InputError, match=r"r_on \* c_gate .* takes too long"):  # so short that the filament has not even closed
         drop_curve(replace(presets.ZHAO2025_FIG2, r_on=0.1), 1.0)
+    too_weak = rates_of(replace(presets.ZHAO2025_FIG2, mu=1e-4, r_on=1.0))  # turns on at 1.9 V
+    for residue in (0.0, 0.985):  # a residue only fades slowly
+        assert _drop(residue, 1.0, too_weak, 2e-13, _MOST_STEPS) == pytest.approx(1.0, rel=1e-3)
     latching = StepParams(DeviceParams(mu=3000.0, c_gate=1e-15)).drop  # closed: no need to wait for the end
     assert np.all((latching > 0) & (latching < 0.05))
 

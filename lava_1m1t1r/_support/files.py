@@ -125,7 +125,7 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
             unread = [name for name in names if name and name not in (*columns, *optional)]
             if unread:  # maybe an optional one, misspelt
                 known = ", ".join((*columns, *optional))
-                warnings.warn(f"{path}: the columns {', '.join(unread)} are not read; those that are: {known}.", stacklevel=3)
+                warnings.warn(f"{path}: of the columns, these are not read: {', '.join(unread)}. Those that are: {known}.", stacklevel=3)
             for row in reader:
                 where, beyond = f"{path}, line {reader.line_num}", [value for value in row.get(None, ()) if value.strip()]
                 cure = "Numbers have a point, not a comma; texts with a comma stand in quotes."

@@ -215,7 +215,7 @@ def _strayed(noise: Noise, last: float, done: float, u: float, end: float, drawn
     of what is carried on as the drift is. ``drawn`` is from the standard normal distribution."""
     if u == 1.0:
         return end
-    g = noise.grown
+    g = max(noise.grown, -100.0)  # of earlier noise nothing is left then, and exp(-g) stays a number
     before, here = (done, u) if abs(g) < 1e-6 else (expm1(-g * done) / expm1(-g), expm1(-g * u) / expm1(-g))
     w = (here - before) / (1.0 - before)
     value = last * exp(-g * done) * (1.0 - w) + w * end * exp(-g)

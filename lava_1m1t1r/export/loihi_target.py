@@ -108,7 +108,7 @@ def deploy_loihi(
         "limits kept": f"{len(rows)}, of which {sum(r['assumed'] for r in rows)} assumed (see resources.txt)",
         f"{NET_FILE} read back": "equal",
         **classes_of(net),
-        "golden traces": f"{counted(frames.shape[0], 'sample')} of {frames.shape[1]} steps" + (", random spikes" if random else ""),
+        "golden traces": f"{counted(frames.shape[0], 'sample')} of {counted(frames.shape[1], 'step')}{', random spikes' if random else ''}",
     }
     return write_export("loihi", net, out_dir, files, facts, _notes(net, layers))
 

@@ -140,7 +140,7 @@ def deploy_spice(
         some = frames[:patterns]
         files = sources(network, some)
         if proven:
-            patterns_of = f"{counted(len(some), 'pattern')} of {frames.shape[1]} steps"
+            patterns_of = f"{counted(len(some), 'pattern')} of {counted(frames.shape[1], 'step')}"
             tell(f"ngspice: {patterns_of}, at most {timeout:g} s each (patterns=0, --patterns 0: none)")
             try:
                 files, agreement = _proven(network, files, some, samples[: len(some)], timeout)
