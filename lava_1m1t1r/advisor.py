@@ -482,7 +482,7 @@ def _on_substeps(params: StepParams, by_substeps: dict[int, float], stimuli: dic
         return [f"no tried number of substeps comes within {TOLERANCE:.0%} of the device: {cure}."]
     notes = []
     if by_substeps.get(params.substeps, np.inf) > TOLERANCE:
-        notes.append(f"{good[0]} substep{'s come' if good[0] > 1 else ' comes'} within {TOLERANCE:.0%} of the device.")
+        notes.append(f"{counted(good[0], 'substep')} {'come' if good[0] > 1 else 'comes'} within {TOLERANCE:.0%} of the device.")
     finest = max(by_substeps)
     if by_substeps[finest] > TOLERANCE:
         notes.append(

@@ -174,10 +174,12 @@ def number(
         Exception to raise.
     """
     value = _own(value)
-    bounds = [f"{sign} {bound:g}" for sign, bound in ((">", above), (">=", least), ("<=", most)) if bound is not None]
     good = _is_real(value) and -_LARGEST <= value <= _LARGEST  # nan compares false
     good = good and (above is None or value > above) and (least is None or value >= least) and (most is None or value <= most)
-    require(good, field, " and ".join(["be a finite number", *bounds]), value, cure, error)
+    if not good:
+        told = ((">", above, told_least), (">=", least, told_least), ("<=", most, told_most))
+        bounds = [f"{sign} {text(bound, 6)}" for sign, bound, text in told if bound is not None]
+        raise _failure(field, " and ".join(["be a finite number", *bounds]), value, cure, error)
     return float(value)
 
 

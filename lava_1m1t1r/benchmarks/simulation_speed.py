@@ -21,7 +21,7 @@ import numpy as np
 
 from .._support.cores import cores
 from .._support.files import scratch
-from ..errors import require
+from ..errors import counted, require
 from ..export.report import VerificationError
 from ..fast import FastNetwork, Stream
 from ..netx.hdf5 import TAGS
@@ -46,7 +46,7 @@ def side_by_side(args: Any) -> Table:
     )
     for substeps in (1, 4):
         net, frames = networks.tuned(substeps=substeps), networks.spikes(_SAMPLES, args.steps)
-        mark = f"{substeps} substep{'s' if substeps > 1 else ''}"
+        mark = counted(substeps, "substep")
         base = _fast_rows(table, net, frames, mark, args)
         _lava_rows(table, net, frames[0], mark, base, args)
         if not args.no_brian2:

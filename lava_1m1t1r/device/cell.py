@@ -134,18 +134,28 @@ step."""
 
 
 @compiled
+def _node_piece(node: float, course: Cubic, u: float, piece: float, p: Any) -> tuple:
+    """Piece of a step from share ``u`` on, ``piece`` or the part of it in which a loaded output node moves little, and its voltage then."""
+    new = node_step(node, between(course, u + piece), piece * course.h, p)
+    while abs(new - node) > _SWING * p.v_dd and piece > _SHORTEST:  # the transistor empties the node within nanoseconds
+        piece *= 0.25
+        new = node_step(node, between(course, u + piece), piece * course.h, p)
+    return piece, new
+
+
+@compiled
+def _after(u: float, piece: float, end: float) -> float:
+    return u + piece if u + piece < end * (1.0 - 1e-12) else end
+
+
+@compiled
 def node_later(node: float, course: Cubic, begin: float, end: float, p: Any) -> float:
     """Voltage of a loaded output node [V] at share ``end`` of a step, from that at share ``begin``."""
     u, piece = begin, end - begin
     while u < end:
-        piece = min(piece, end - u)
-        new = node_step(node, between(course, u + piece), piece * course.h, p)
-        if abs(new - node) > _SWING * p.v_dd and piece > _SHORTEST:
-            piece *= 0.25
-            continue
-        u = u + piece if u + piece < end * (1.0 - 1e-12) else end
+        piece, node = _node_piece(node, course, u, min(piece, end - u), p)
+        u = _after(u, piece, end)
         piece *= 2.0
-        node = new
     return node
 
 
@@ -232,15 +242,11 @@ def _account_part(cell: Any, course: Cubic, part: Part, v_in: float, p: Any) -> 
     else:
         u, piece = begin, end - begin
         while u < end:
-            piece = min(piece, end - u)
-            node = node_step(cell.node, between(course, u + piece), piece * h, p)
-            if abs(node - cell.node) > _SWING * p.v_dd and piece > _SHORTEST:  # the transistor empties the node within nanoseconds
-                piece *= 0.25
-                continue
+            piece, node = _node_piece(cell.node, course, u, min(piece, end - u), p)
             first, last = p.v_dd - cell.node, p.v_dd - node
             supplied += 0.5 * piece * h * (first + last) / p.r_load
             load += piece * h / 3.0 * (first * first + first * last + last * last) / p.r_load
-            u = u + piece if u + piece < end * (1.0 - 1e-12) else end
+            u = _after(u, piece, end)
             piece *= 2.0
             cell.node = node
     kept = 0.5 * p.c_load * (cell.node * cell.node - before * before)

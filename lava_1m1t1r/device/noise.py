@@ -12,27 +12,36 @@ from ..noise import SPLITMIX_STEP, compiled_mixed
 
 
 @compiled
+def _share(state: Any) -> float:
+    """Number in (0, 1) of a state of the generator: SplitMix64, see :func:`..noise.mixed`."""
+    return float(np.float64(compiled_mixed(state) >> np.uint64(11)) + 0.5) * 2.0**-53
+
+
+@compiled
+def _gauss(first: float, second: float) -> float:
+    """Standard normal number from two in (0, 1), by Box and Muller."""
+    return sqrt(-2.0 * log(first)) * cos(2.0 * pi * second)
+
+
+@compiled
 def uniform(cell: Any) -> float:
-    """Draw from (0, 1): SplitMix64, see :func:`..noise.mixed`."""
+    """Draw from (0, 1)."""
     cell.random += np.uint64(SPLITMIX_STEP)
-    z = compiled_mixed(cell.random)
-    return float(np.float64(z >> np.uint64(11)) + 0.5) * 2.0**-53
+    return _share(cell.random)
 
 
 @compiled
 def normal(cell: Any) -> float:
-    """Draw from the standard normal distribution (Box and Muller)."""
-    return sqrt(-2.0 * log(uniform(cell))) * cos(2.0 * pi * uniform(cell))
+    """Draw from the standard normal distribution."""
+    return _gauss(uniform(cell), uniform(cell))
 
 
 @compiled
 def normal_beside(cell: Any, k: int) -> float:
     """Draw number ``k`` from the standard normal distribution without moving the generator on: what is sampled changes no event."""
     # Mixed: counted on from the generator's own state, the next step's number would be this step's again.
-    start = compiled_mixed(~cell.random) + np.uint64(2 * k) * np.uint64(SPLITMIX_STEP)
-    first, second = compiled_mixed(start), compiled_mixed(start + np.uint64(SPLITMIX_STEP))
-    radius = sqrt(-2.0 * log(float(np.float64(first >> np.uint64(11)) + 0.5) * 2.0**-53))
-    return radius * cos(2.0 * pi * float(np.float64(second >> np.uint64(11)) + 0.5) * 2.0**-53)
+    state = compiled_mixed(~cell.random) + np.uint64(2 * k) * np.uint64(SPLITMIX_STEP)
+    return _gauss(_share(state), _share(state + np.uint64(SPLITMIX_STEP)))
 
 
 def streams(seed: int, first: int, n: int) -> np.ndarray:

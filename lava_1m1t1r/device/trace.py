@@ -119,7 +119,7 @@ class Trace:
 
     @property
     def _devices(self) -> str:
-        return f"{self.size} device{'' if self.size == 1 else 's'}"
+        return counted(self.size, "device")
 
 
 def spike_frames(times: Sequence[np.ndarray], dt: float, steps: int) -> np.ndarray:

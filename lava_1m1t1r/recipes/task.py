@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import presets
 from ..delay_lines import MAX_DELAY, line_delays
-from ..errors import InputError, flag, number, require, whole
+from ..errors import InputError, counted, flag, number, require, whole
 from ..noise import MOST_NEURONS, MOST_SEED
 from ..params import DeviceParams
 from ..program import StepParams, learnable
@@ -178,7 +178,7 @@ class Task:
 
 def step_text(step: StepParams) -> str:
     """Length of a network step, and what drives it; goes on where a sentence says "in"."""
-    substeps = f"{step.substeps} substep{'s' if step.substeps > 1 else ''}"
+    substeps = counted(step.substeps, "substep")
     return f"steps of {step.dt * 1e3:g} ms with {substeps}; one unit of weight is {step.v_unit:g} V."
 
 

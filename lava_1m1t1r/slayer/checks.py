@@ -24,7 +24,9 @@ def check_tensor(x: Any, name: str) -> None:
     """Refuse what is not a tensor of real numbers with all its values at hand; an InputError about ``name`` says which kind it is."""
     require(isinstance(x, torch.Tensor), name, "be a tensor", x)
     require(not (x.is_complex() or x.is_quantized), name, "hold real numbers", x.dtype)
-    require(not x.is_nested, name, "be a dense tensor", "a nested one", "Pad it, as its to_padded_tensor(0) does.")
+    require(
+        not x.is_nested, name, "be a dense tensor", "a nested one", "Pad its samples to one length (to_padded_tensor(0) unless jagged)."
+    )
     require(x.layout == torch.strided, name, "be a dense tensor", x.layout, "Call its to_dense().")
     require(
         not torch.jit.is_tracing(), name, "hold values", "one that torch.jit traces", "The compiled loops are no graph: export the file."
