@@ -156,10 +156,10 @@ def test_averages_of_groups_that_do_not_fit_are_refused(shape):
 def test_weights_whose_sums_of_spikes_may_leave_32_bits_are_refused():
     for make in (block.m1t1r.Affine, block.m1t1r.Dense):
         net = make({**NEURON}, 4, 3, pre_hook_fx=lambda w: torch.full_like(w, 2e7))
-        with pytest.raises(InputError, match="weights must be at most 8.38861e.06, so that no sum of 4 spikes leaves 32 bits"):
+        with pytest.raises(InputError, match="weights must be at most 8.3886e.06, so that no sum of 4 spikes leaves 32 bits"):
             net(torch.ones(1, 4, 2))
     many = block.m1t1r.Dense({**NEURON}, 70_000, 2, pre_hook_fx=lambda w: torch.full_like(w, 511.0))  # counts of 16 bits
-    with pytest.raises(InputError, match="weights must be at most 479.344, so that no sum of 70000 spikes leaves 32 bits; got 511.0"):
+    with pytest.raises(InputError, match="weights must be at most 479.343, so that no sum of 70000 spikes leaves 32 bits; got 511.0"):
         many(torch.ones(1, 70_000, 2))
     wide = block.m1t1r.Affine({**NEURON}, 4, 3, pre_hook_fx=lambda w: torch.full_like(w, 600.0))
     assert torch.equal(wide(torch.ones(1, 4, 2)), torch.full((1, 3, 2), 2400.0))

@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
             if sentence:
                 print(f"  {sentence}")
         for name, wrong in result.mismatches.items():
-            print(f"  {name}: {wrong} values differ on {counted(result.compared[name], 'utterance')}")
+            differ = counted(wrong, "value") + (" differs" if wrong == 1 else " differ")
+            print(f"  {name}: {differ} on {counted(result.compared[name], 'utterance')}")
         if layers:
             print(f"over the first {counted(min(args.layers, len(test)), 'utterance')}:", *layers, sep="\n")
     if out is not None:  # last: the numbers are safe, whatever ends the drawing

@@ -205,7 +205,8 @@ def simulate(network: FastNetwork, sources: Mapping[str, str], frames: np.ndarra
         write_sources(sources, folder)
         verilog = [file for file in sources if file.endswith(".v")]
         if simulator == "verilator":
-            flags = ["--binary", "--timing", "-j", "2", "--top-module", "bench", "-Wno-fatal", "-Wno-lint", "-CFLAGS", "-O2"]
+            # -O1: the design runs as fast as with -O2 and takes two seconds less to build
+            flags = ["--binary", "--timing", "-j", "2", "--top-module", "bench", "-Wno-fatal", "-Wno-lint", "-CFLAGS", "-O1"]
             call(["verilator", *flags, "--Mdir", "build", "-o", "bench", *verilog], folder)
             call([f"{folder}/build/bench", "+states"], folder)
         else:

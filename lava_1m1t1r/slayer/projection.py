@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..arithmetic import WEIGHT_ONE
-from ..errors import require
+from ..errors import require, told_most
 from ..sums import LARGEST_SUM, MAX_COUNT
 from . import training_kernels as kernels
 from .buffers import owned
@@ -85,7 +85,7 @@ def counts_by_input(w: torch.Tensor) -> np.ndarray:
     counts, largest = turned(np.int16)
     check_finite(np.asarray(largest), "weights")  # of a nan, the maximum is nan, too
     most = LARGEST_SUM // max(len(counts), 1)
-    rule = f"be at most {most / WEIGHT_ONE:g}, so that no sum of {len(counts)} spikes leaves 32 bits"
+    rule = f"be at most {told_most(most / WEIGHT_ONE, 6)}, so that no sum of {len(counts)} spikes leaves 32 bits"
     require(largest <= most, "weights", rule, float(largest) / WEIGHT_ONE, "Quantise them: 8 bits are what files hold.")
     return counts if largest < 1 << 15 else turned(np.int32)[0]
 
