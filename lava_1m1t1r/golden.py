@@ -18,9 +18,10 @@ import numpy as np
 from . import presets, reference
 from ._support.files import write_text
 from .convolution import Convolution, pooling
-from .description import Layer, M1T1RNeuron, NetDescription
+from .description import NetDescription
 from .dynamics import State
 from .errors import require
+from .layers import Layer, M1T1RNeuron
 from .program import INTEGER_FIELDS, PER_NEURON, SCALARS, TABLES, StepParams
 from .reference_network import device_layers, run
 

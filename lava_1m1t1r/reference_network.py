@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .delay_lines import LinesRun, outgoing
-from .description import Layer, M1T1RNeuron, NetDescription, check_frames, check_network
+from .description import NetDescription, check_frames, check_network
 from .errors import array_of, require
+from .layers import Layer, M1T1RNeuron
 from .reference import CompiledNeurons, Traces, stacked
 
 

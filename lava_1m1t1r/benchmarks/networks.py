@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..description import Layer, M1T1RNeuron, NetDescription
+from ..description import NetDescription
 from ..fast import FastNetwork
+from ..layers import Layer, M1T1RNeuron
 from ..params import DeviceParams
 from ..presets import ZHAO2025_FIG2
 from ..program import StepParams

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
-from ..description import Layer
 from ..errors import number, numbers, require, whole
+from ..layers import Layer
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
 from ..compiled import allocating
 from ..delay_lines import outgoing
-from ..description import Layer, M1T1RNeuron, NetDescription, check_frames, check_network
+from ..description import NetDescription, check_frames, check_network
 from ..errors import require, whole
+from ..layers import Layer, M1T1RNeuron
 from ..noise import MOST_NEURONS
 from .cell import ELEMENTS, INPUT_BRANCH, SPIKE, Sink
 from .constants import constants

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..budget import GENERATOR_WIDTH, budget
 from ..delay_lines import DELAY_LINES
-from ..description import Layer, NetDescription
+from ..description import NetDescription
+from ..layers import Layer
 from ..sums import halved
 from . import loihi_limits as limits
 from .loihi_limits import Limit

@@ -13,9 +13,10 @@ import numpy as np
 from .. import __version__
 from .._support.files import as_json, scratch
 from ..arithmetic import unpack
-from ..description import M1T1RNeuron, NetDescription
+from ..description import NetDescription
 from ..errors import counted, require, whole
 from ..fast import FastNetwork
+from ..layers import M1T1RNeuron
 from ..netx.schema import read, write
 from ..program import PER_NEURON, SCALARS, TABLES
 from . import loihi_limits as limits

@@ -20,8 +20,9 @@ import numpy as np
 from ..arithmetic import WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
-from ..description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription, check_network
+from ..description import NetDescription, check_network
 from ..errors import FormatError, InputError, number, require
+from ..layers import WEIGHTLESS, Layer, M1T1RNeuron
 from .nir_node import M1T1RNode, nir
 
 EXACT = "lava_1m1t1r exact"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..description import Layer
 from ..errors import missing
+from ..layers import Layer
 from ..params import FIELDS, DeviceParams
 from ..program import STEP_FIELDS, StepParams
 

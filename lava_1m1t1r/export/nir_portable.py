@@ -9,8 +9,9 @@ import numpy as np
 from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import MAX_DELAY, outgoing
-from ..description import Layer, NetDescription
+from ..description import NetDescription
 from ..fast import Result
+from ..layers import Layer
 from ..reference_network import synaptic_input
 from .cuba_fit import CubaFit, distance, fit, run_cuba
 from .nir_exact import graph_of

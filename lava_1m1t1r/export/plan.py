@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import noise
-from ..description import Layer, NetDescription
+from ..description import NetDescription
+from ..layers import Layer
 from ..program import TABLES, FixedProgram
 from ..sums import SumBounds, halved
 

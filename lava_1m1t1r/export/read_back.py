@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..description import Layer, M1T1RNeuron, NetDescription
+from ..description import NetDescription
+from ..layers import Layer, M1T1RNeuron
 from ..program import INTEGER_FIELDS
 
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..delay_lines import DELAY_LINES
-from ..description import WEIGHTLESS, Layer, M1T1RNeuron, NetDescription
+from ..description import NetDescription
 from ..errors import require, require_each
+from ..layers import WEIGHTLESS, Layer, M1T1RNeuron
 from ..netx.schema import described
 from ..sums import require_8_bits
 from .output import check_folder

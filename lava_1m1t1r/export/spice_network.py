@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
-from ..description import Layer
 from ..device.crossbar import Crossbar
 from ..device.network import DeviceNetwork
+from ..layers import Layer
 from .spice_neuron import EDGE, longest_step, neuron_subcircuit, options, piecewise, transient
 
 TICK = 1e-5  # delay of a digital element and length of a clock edge, as a share of the network step

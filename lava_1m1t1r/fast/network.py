@@ -15,8 +15,9 @@ from .._support.cores import cores
 from .._support.progress import bar
 from .._support.threads import shared
 from ..compiled import filled
-from ..description import CubaNeuron, Layer, M1T1RNeuron, NetDescription, check_frames, check_network
+from ..description import NetDescription, check_frames, check_network
 from ..errors import flag, require, workers_of
+from ..layers import CubaNeuron, Layer, M1T1RNeuron
 from . import kernels, synapses
 from .kernels import Events, Memory, Wiring
 from .neurons import CUBA_STATES, STATES, Cuba, FixedM1T1R, FloatM1T1R, cuba, fresh, m1t1r

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..convolution import Convolution, pooling
-from ..description import CubaNeuron
 from ..errors import FormatError, InputError, given, require
 from ..keys import PAIRS
+from ..layers import CubaNeuron
 from ..noise import MOST_NEURONS
 from . import values
 

@@ -10,9 +10,10 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import Read
 
 from .._support.progress import bar
-from ..description import M1T1RNeuron, NetDescription
+from ..description import NetDescription
 from ..fast.network import LayerRecord, Result
 from ..fast.neurons import CUBA_STATES, STATES
+from ..layers import M1T1RNeuron
 from ..run import Guarded, InProcess, Recorder, guarded
 from .fused import FusedSimCfg
 from .graph.process import AbstractBlock, Network

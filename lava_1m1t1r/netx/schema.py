@@ -23,9 +23,10 @@ from .._support.files import replacing
 from ..arithmetic import DECAY_ONE, WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
-from ..description import KINDS, THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron, NetDescription, Usual
+from ..description import NetDescription, Usual
 from ..errors import FormatError, InputError, path_of, require
 from ..keys import NEURON_TYPE, PAIRS, from_keys, to_keys, write_layer
+from ..layers import KINDS, THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron
 from ..noise import MOST_NEURONS
 from . import images, values
 

@@ -24,9 +24,10 @@ from typing import TypeVar
 import numpy as np
 
 from ..answers import answers, of_each
-from ..description import Layer, M1T1RNeuron, NetDescription, Usual, check_frames
+from ..description import NetDescription, Usual, check_frames
 from ..errors import given, numbers, require
 from ..fast import FastNetwork
+from ..layers import Layer, M1T1RNeuron
 from ..netx import schema
 from ..netx.schema import described, read
 from ..sums import BIAS_BOUNDS

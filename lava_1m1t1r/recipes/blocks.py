@@ -7,7 +7,7 @@ from typing import Any
 
 
 def computes(block: Any) -> bool:
-    """Whether a block is a layer that computes, as :attr:`.description.Layer.computes` tells of the file; lava-dl's own blocks are; blocks
+    """Whether a block is a layer that computes, as :attr:`.layers.Layer.computes` tells of the file; lava-dl's own blocks are; blocks
     that do not compute say so."""
     return getattr(block, "computes", True)
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from ..advisor import Advice, advise
 from ..answers import answers
-from ..description import M1T1RNeuron, NetDescription
+from ..description import NetDescription
 from ..device.energy import spike_energy
 from ..device.stimulus import usual_width
 from ..errors import InputError, counted
 from ..fast import FastNetwork
+from ..layers import M1T1RNeuron
 from ..params import DeviceParams
 from ..quantisation import LayerQuantisation, quantise_network
 from ..reference_network import synaptic_input

@@ -12,8 +12,9 @@ import numpy as np
 from .._support.host import load_lava
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
-from ..description import Layer, M1T1RNeuron, NetDescription
+from ..description import NetDescription
 from ..errors import flag, require
+from ..layers import Layer, M1T1RNeuron
 from ..netx.schema import described
 from ..sums import EVEN_WEIGHTS, WEIGHT_RULE, weight_bounds, within_8_bits
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._support.progress import hint
-from ..description import M1T1RNeuron, NetDescription
+from ..description import NetDescription
 from ..errors import listed, require
+from ..layers import M1T1RNeuron
 from .blocks import input_synapse
 from .data import Split, names_of, numbered_as, occurring
 from .task import Task

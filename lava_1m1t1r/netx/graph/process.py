@@ -17,8 +17,9 @@ from scipy.sparse import csr_matrix, eye, kron
 
 from lava_1m1t1r.arithmetic import WEIGHT_ONE
 from lava_1m1t1r.convolution import Convolution
-from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
+from lava_1m1t1r.description import NetDescription
 from lava_1m1t1r.errors import require, whole
+from lava_1m1t1r.layers import CubaNeuron, Layer, M1T1RNeuron
 from lava_1m1t1r.netx.schema import described
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
 from lava_1m1t1r.program import STEP_FIELDS

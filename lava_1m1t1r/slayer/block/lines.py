@@ -37,7 +37,7 @@ class DelayLines(torch.nn.Module):
     """
 
     computes = False
-    """Whether the block computes something (as :attr:`.description.Layer.computes`); spikes only come later here."""
+    """Whether the block computes something (as :attr:`.layers.Layer.computes`); spikes only come later here."""
 
     def __init__(self, channels: int, taps: Any) -> None:
         super().__init__()

@@ -120,7 +120,7 @@ class Input(Block, base.AbstractInput):
 
     @property
     def computes(self) -> bool:
-        """Whether the block computes something (as :attr:`.description.Layer.computes`); without neurons it passes spikes on."""
+        """Whether the block computes something (as :attr:`.layers.Layer.computes`); without neurons it passes spikes on."""
         return self.neuron is not None
 
     @eager
@@ -185,7 +185,7 @@ class Flatten(base.AbstractFlatten):
     """(B, C, H, W, T) -> (B, C * H * W, T), as lava-dl's."""
 
     computes = False
-    """Whether the block computes something (as :attr:`.description.Layer.computes`)."""
+    """Whether the block computes something (as :attr:`.layers.Layer.computes`)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W, T) -> (B, C * H * W, T)."""
