@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .activity import activity, drain_steps, latched
+from .activity import LEAST_DRAIN_TIMES, activity, drain_steps, latched, latching_run
 from .arithmetic import WEIGHT_ONE
 from .device import Trace, simulate
 from .device.measurement import mean_interval
@@ -86,6 +86,8 @@ class Recorded(NamedTuple):
     """Neurons that fire in no sample."""
     latched: list[int]
     """Neurons that latch in at least one sample."""
+    untold: list[int]
+    """Neurons that drain so slowly that no sample is long enough to tell whether they latch."""
     compared: list[int]
     """Neurons that were also integrated at the device level, in the first sample."""
     device_spikes: list[int]
@@ -154,10 +156,10 @@ class Advice:
         if self.recorded:
             r = self.recorded
             compared, spikes = counted(len(r.compared), "neuron"), counted(sum(r.step_spikes), "spike")
-            lines.append(
-                f"  under the recorded input: {counted(r.spikes, 'spike')}, {len(r.silent)} silent{_some(r.silent)}, "
-                f"{len(r.latched)} latched{_some(r.latched)}; {compared} in the first sample: {spikes} (device {sum(r.device_spikes)})"
-            )
+            untold = f", {len(r.untold)} too slow for samples so short to tell{_some(r.untold)}" if r.untold else ""
+            idle = f"{len(r.silent)} silent{_some(r.silent)}, {len(r.latched)} latched{_some(r.latched)}{untold}"
+            both = f"{compared} in the first sample: {spikes} (device {sum(r.device_spikes)})"
+            lines.append(f"  under the recorded input: {counted(r.spikes, 'spike')}, {idle}; {both}")
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
 
@@ -401,6 +403,7 @@ def _recorded(params: StepParams, a_in: Any) -> Recorded:
         found.spikes,
         found.silent,
         found.latched,
+        found.untold,
         chosen.tolist(),
         [int(trace.spike_times(n).size) for n in range(len(chosen))],
         [int(n) for n in runs[0].spike[:, chosen].sum(0)],
@@ -418,12 +421,16 @@ def _notes(
     fires, latches = levels
     if fires is not None and latches is not None and latches <= 1.01 * fires:
         notes.append(f"under constant input the neuron latches as soon as it fires, from {latches:.3g} V: drive it by pulses.")
+    steps = len(next(iter(stimuli.values())))
+    if latching_run(params, steps)[0] >= steps:
+        least = int(LEAST_DRAIN_TIMES * drain_steps(params)[0]) + 2
+        notes.append(f"the gate drains too slowly to tell from {steps} steps whether the neuron latches: take at least {least}.")
     pulsed = [p for p in probes if p.pulsed]
-    notes += _on_rates(pulsed, len(next(iter(stimuli.values()))), params.dt) + _on_device(params)
+    notes += _on_rates(pulsed, steps, params.dt) + _on_device(params)
     if by_substeps:
         notes += _on_substeps(params, by_substeps, stimuli)
     else:
-        found = "it latches" if any(p.device.latched for p in pulsed) else "it never fires"
+        found = "it latches" if any(p.device.latched for p in pulsed) else f"it does not fire in {steps} steps"
         notes.append(f"under the pulsed probes the device has no rate to compare: {found}.")
     unlike = [p.name for p in probes if p.device.latched != p.step.latched]
     if unlike:

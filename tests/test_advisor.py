@@ -179,7 +179,7 @@ def test_negative_weights_take_no_neuron_out_of_reach():
 )
 def test_a_device_that_no_input_makes_fire_is_told_with_the_cure(change, words):
     advice = advise(StepParams(replace(FIG2, **change)), steps=100)
-    assert advice.fires_from is None and words in advice.notes[0] and "it never fires" in advice.notes[1]
+    assert advice.fires_from is None and words in advice.notes[0] and "it does not fire in 100 steps" in advice.notes[1]
 
 
 def test_slower_devices_are_tried_where_no_number_of_substeps_suffices():
@@ -265,6 +265,15 @@ def test_recorded_input_shows_silent_and_latched_neurons_and_the_device():
     assert "1 silent (0)" in str(advice)
 
 
+def test_samples_too_short_to_tell_of_latching_are_told():
+    slow = StepParams(FIG2.scaled(8))  # its gate drains in 36 steps
+    advice = advise(slow, a_in=np.full((60, 2), 400), steps=60)
+    assert advice.recorded.latched == [] and advice.recorded.untold == [0, 1] and advice.latches_from is None
+    assert "0 latched, 2 too slow for samples so short to tell (0, 1); " in str(advice)
+    assert "the gate drains too slowly to tell from 60 steps whether the neuron latches: take at least 73." in advice.notes
+    assert not any("too slowly to tell" in note for note in advise(slow, steps=73).notes)
+
+
 def test_agreement_that_more_substeps_lose_is_called_chance():
     # between 0.79 and 0.82 V this device goes from firing on to latching
     device = replace(FIG2, mu=75.055, beta=43.437, gamma1=165.04, gamma2=6.5405, v0=0.084455)
@@ -315,7 +324,7 @@ def test_a_first_spike_after_a_thousand_steps_is_waited_for():
 def test_a_device_that_never_fires_is_not_watched_for_long():
     found = advise(StepParams(replace(FIG2, mu=0.3 * FIG2.mu)))
     assert not found.by_substeps and found.probes[0].device.rate == 0
-    assert any("never fires" in note for note in found.notes) and not any("fewer than" in note for note in found.notes)
+    assert any("does not fire in" in note for note in found.notes) and not any("fewer than" in note for note in found.notes)
 
 
 def test_a_step_that_fires_where_the_device_does_not_is_a_failure_of_the_substeps():

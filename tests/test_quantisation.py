@@ -9,7 +9,7 @@ import pytest
 from realisations import draw, m1t1r_layer
 
 from lava_1m1t1r import convolution, presets
-from lava_1m1t1r.activity import activity, drain_steps, longest_true
+from lava_1m1t1r.activity import activity, drain_steps, latching_run, longest_true
 from lava_1m1t1r.agreement import Agreement, agreement
 from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import NetDescription
@@ -132,19 +132,35 @@ def test_silent_and_latched_neurons_are_found():
 
 def test_neurons_latch_in_any_sample_by_a_gate_that_stays_above_without_a_spike():
     params = StepParams(FIG2)
-    v_th, steps = params.fixed(5).v_th[0], 47  # the largest input drains in 4.48 steps: up to 45.8 explain nothing yet
+    v_th, steps = params.fixed(5).v_th[0], 93  # the largest input drains in 4.48 steps: up to 45.8 explain nothing yet
     gate, spike = np.full((steps, 5), v_th + 1), np.zeros((steps, 5), bool)
-    gate[:2, 0] = v_th  # 45 steps above
+    gate[:48, 0] = v_th  # 45 steps above
     gate[:, 2] = v_th  # at the threshold, never above
-    spike[20, 3] = True
+    spike[[45, 90], 3] = True  # 45, 44 and 2 steps above
     gate[:, 4] = 0
     one = Traces(spike, None, gate, gate, gate)
     other = one._replace(gate=np.zeros_like(gate))
     for runs in ([one], [one, other], [other, one]):
         found = activity(params, runs)
-        assert found.latched == [1] and found.silent == [0, 1, 2, 4] and found.spikes == len(runs)
+        assert found.latched == [1] and found.silent == [0, 1, 2, 4] and found.spikes == 2 * len(runs) and found.untold == []
     weak = StepParams(replace(FIG2, v_th=1.5))  # no input lifts its gate so far
     assert drain_steps(weak)[0] == 0 and activity(weak, [one._replace(gate=0 * gate)]).latched == []
+
+
+def test_in_short_samples_neurons_latch_that_stay_above_for_most_of_them_and_the_shortest_do_not_tell():
+    slow = StepParams(FIG2, dt=2.5e-4)  # drains in 17.9 steps: in 90 steps more than 46 count, and 36.8 or fewer steps tell nothing
+    v_th = slow.fixed(3).v_th[0]
+    assert latching_run(slow, 90).tolist() == [46.0] and latching_run(slow, 1000)[0] == pytest.approx(180.2, abs=0.05)
+
+    def found(steps, *above):
+        gate = np.zeros((steps, 3), np.int64)
+        for n, length in enumerate(above):
+            gate[:length, n] = v_th + 1
+        return activity(slow, [Traces(gate < 0, None, gate, gate, gate)])
+
+    assert found(90, 46, 47, 90).latched == [1, 2] and found(90, 46).untold == []
+    assert found(40, 36, 37, 40).latched == [1, 2]
+    assert found(36, 36, 36, 36)[2:] == ([], [0, 1, 2]) and found(37, 37)[2:] == ([0], [])
 
 
 def test_longest_true():
@@ -161,6 +177,8 @@ def test_network_report_prints_and_is_json(rng):
         assert report.name in str(report) and "teacher-forced" in str(report)
         some = replace(report, activity=report.activity._replace(silent=[1, 4], latched=[]))
         assert "spikes; silent: 2 neurons (1, 4); latched: 0 neurons\n" in str(some)
+        some = replace(report, activity=report.activity._replace(untold=[2]))
+        assert "; too slow for utterances so short to tell: 1 neuron (2)\n" in str(some)
     assert quantise_network(drawn.net)[0].activity is None
     for names in (["hidden"], ["hidden", 2], "ab", 2):
         with pytest.raises(InputError, match="quantise_network.names must be 2 texts; got"):
