@@ -12,7 +12,7 @@ from command import SHELLS_PYTHON, TOY, run, started
 from words import spoken
 
 from lava_1m1t1r import cli
-from lava_1m1t1r._support.files import as_json
+from lava_1m1t1r._support.files import as_json, digest_of
 from lava_1m1t1r.agreement import agreement
 from lava_1m1t1r.answers import adapted_accuracy, answers, over_time
 from lava_1m1t1r.commands import _common, _samples
@@ -304,9 +304,9 @@ def test_a_network_hears_as_many_bins_as_its_training_did(tmp_path):
     (tmp_path / "network.net").write_bytes(_common.network_path("shipped").read_bytes())
     net = read(tmp_path / "network.net")
     cases = (
-        ("long", 0.01, 77, [], 77),
+        ("long", 0.01, 77, [], 90),  # its file tells it, too
         ("long", 0.01, 77, ["--steps", "30"], 30),
-        ("other", 0.01, 77, [], 90),  # its file tells it, too
+        ("other", 0.01, 77, [], 90),
         ("long", 0.005, 77, [], 90),
         *(("long", 0.01, wrong, [], 90) for wrong in ("77", 0, -3, 10**9, None)),  # of a file that was changed
     )
@@ -316,7 +316,22 @@ def test_a_network_hears_as_many_bins_as_its_training_did(tmp_path):
         args = cli.parser().parse_args(["simulate", net.source, "--data", str(tmp_path / "long.h5"), "--leave-out", "1", *given])
         assert _samples.frames_to_test(args, net).frames.binned.shape[1] == steps
         if steps == 90:
-            assert _samples.frames_to_test(args, of_old(net)).frames.binned.shape[1] == 120
+            told = (heard, dt, n_steps) == ("long", 0.01, 77)
+            assert _samples.frames_to_test(args, of_old(net)).frames.binned.shape[1] == (77 if told else 120)
+
+
+def test_results_of_another_training_in_the_same_folder_tell_nothing(tmp_path):
+    (tmp_path / "network.net").write_bytes(_common.network_path("shipped").read_bytes())
+    net = read(tmp_path / "network.net")
+    digest = digest_of(tmp_path / "network.net")
+    of = {"its own": {"networks": {"network.net": digest}}, "by another name": {"networks": {"first.net": digest}}, "untold": {}}
+    for told, networks in {**of, "another's": {"networks": {"network.net": "another"}}}.items():
+        results = {"data": "long", "held_out": "speaker 1"} | networks
+        (tmp_path / "results.json").write_text(json.dumps(results))
+        assert bool(_samples._results_beside(net)) is (told in of), told
+    for damaged in ('{"networks": [1]}', '{"networks": 3}', "[]", "{"):
+        (tmp_path / "results.json").write_text(damaged)
+        assert _samples._results_beside(net) == {}
 
 
 @pytest.mark.parametrize(("name", "given", "steps"), [("SpokenDigits", [], 30), ("SpokenDigits", ["--steps", "7"], 7), ("other", [], 90)])
@@ -327,7 +342,7 @@ def test_spoken_digits_have_as_many_bins_as_in_training_too(name, given, steps, 
     results = {"data": name, "held_out": "2 voices that never occur in training", "task": {"n_steps": 30, "dt": 0.01}}
     (tmp_path / "results.json").write_text(json.dumps(results))
     args = cli.parser().parse_args(["evaluate", str(tmp_path / "network.net"), *given])
-    tested = _samples.frames_to_test(args, read(args.net))
+    tested = _samples.frames_to_test(args, of_old(read(args.net)))
     assert tested.steps == steps and "trained without" not in capsys.readouterr().err
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._support.files import digest_of
 from .._support.progress import hint
 from ..errors import InputError, MissingDependencyError, counted, is_file, listed, option_name, path_of, require
 from ..recipes import RESULTS_FILE
@@ -150,12 +151,15 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
 
 
 def _results_beside(net: Any) -> dict[str, Any]:
-    """The results of a training in the folder of the network's file; empty where there are none."""
+    """The results of a training in the folder of the network's file; empty where there are none, or where they tell of other networks."""
     try:
         found = json.loads((Path(net.source).parent / RESULTS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        networks = found.get("networks") if isinstance(found, dict) else {}
+        # an earlier version did not write which networks they are of
+        own = networks is None or digest_of(Path(net.source)) in networks.values()
+    except (OSError, ValueError, RecursionError, AttributeError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if own else {}
 
 
 def _is_known(net: Any, name: str) -> bool:
@@ -306,7 +310,7 @@ def frames_to_test(args: argparse.Namespace, net: Any) -> Tested:
         if net.dt is None:
             hint(f"{net.source} does not say how long a step is: bins of {1e3 * task.dt:g} ms are assumed. For others: --frames.")
     known = None if net.usual is None else net.usual.steps
-    task = task.replace(n_steps=data.steps_for(like_training, task, args.steps or trained or known))
+    task = task.replace(n_steps=data.steps_for(like_training, task, args.steps or known or trained))
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
     events = _numbered(events, net)
     check_labels(events, net)
