@@ -337,6 +337,14 @@ def test_variants_change_what_they_say_and_nothing_else():
     assert np.all(gate > 0.99)
 
 
+def test_all_variants_start_from_the_same_weights():
+    ours, *others = (ablation.network_of(TASK, variant) for variant in ablation.variants(0.01).values())
+    assert len({net.hidden.neuron.params.device for net in (ours, *others)}) > 3
+    for net in others:
+        for name, value in ours.state_dict().items():
+            assert torch.equal(value, net.state_dict()[name]), name
+
+
 def test_noise_in_training_only_is_off_in_the_exported_file(monkeypatch):
     exported = []
     monkeypatch.setattr(ablation, "trained", lambda net, *rest: (rest[-1](), exported.append(net.blocks[0].neuron.params.device),

@@ -73,11 +73,21 @@ SENTENCES = (
 """What the paper says, as comparisons: plasticity helps gradients, noise helps generalisation, refractoriness tunes activity."""
 
 
-def run(task: Task, variant: Variant, train: data.Frames, test: data.Frames, augmentation: Augmentation) -> dict[str, Any]:
-    """Train and test one network; results as :func:`.accuracy.trained`, and the ``gap`` of accuracy from training to test."""
+def network_of(task: Task, variant: Variant) -> Any:
+    """The untrained network of a variant, with the weights and biases of a fresh network of the task's own device, as all variants have
+    them: fresh biases would suit the turn-on of the variant's device."""
+    from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
     from ..recipes import network
 
     net = network.m1t1r(task, params=variant.device(task.step.device))
+    vector_to_parameters(parameters_to_vector(network.m1t1r(task).parameters()), net.parameters())
+    return net
+
+
+def run(task: Task, variant: Variant, train: data.Frames, test: data.Frames, augmentation: Augmentation) -> dict[str, Any]:
+    """Train and test one network; results as :func:`.accuracy.trained`, and the ``gap`` of accuracy from training to test."""
+    net = network_of(task, variant)
 
     def as_tested() -> None:
         if variant.tested:
@@ -117,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name in chosen:
             of_seed, device = task.replace(seed=seed), known[name].device(task.step.device)
             settings: dict[str, Any] = {"task": dataclasses.asdict(of_seed), "device": device.as_dict(), "tested": known[name].tested}
-            settings |= {"frames": frames, "augmentation": dataclasses.asdict(augmentation)}
+            settings |= {"frames": frames, "augmentation": dataclasses.asdict(augmentation), "start": FULL}
             job = lambda v=known[name], seeded=of_seed: run(seeded, v, train, test, augmentation)  # noqa: E731
             found[name].append(kept(args.folder, name, settings, job, f"{name}, seed {seed}"))
     title = f"{split.name}, {split.held_out}: {len(train)} utterances, {counted(args.epochs, 'epoch')}, {counted(args.repeats, 'seed')}"
