@@ -1,5 +1,6 @@
 """``train`` and ``demo``: what is trained, what is kept of it, and how it goes on."""
 
+import argparse
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from command import ROOT, run
 from words import spoken
 
 from lava_1m1t1r import cli
+from lava_1m1t1r.commands import train
 from lava_1m1t1r.datasets import EventSet, read_shd, write_shd
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.netx.schema import read
@@ -107,6 +109,7 @@ def test_training_lets_torch_sleep_before_it_is_loaded(given, seen, tmp_path):
     code = """
 import os, sys
 from lava_1m1t1r import cli
+from lava_1m1t1r.commands import train
 from lava_1m1t1r.commands import train
 train._train = lambda *_: print(os.environ.get("OMP_WAIT_POLICY"), "torch" in sys.modules)
 sys.exit(cli.main(["train", "-o", "out"]))
@@ -311,6 +314,14 @@ def test_a_speaker_whose_name_looks_like_an_option_can_be_left_out_again(tmp_pat
     again = next(line for line in (done.stdout + done.stderr).splitlines() if "evaluate" in line and "--leave-out" in line)
     words = shlex.split(again[again.index("evaluate") :])
     assert run(*words, cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(("names", "told"), [(("ann", "bea", "cy"), "cy"), (("ann", "bea", "ann"), "2"), (("ann",), "2"), ((), "2")])
+def test_the_speaker_left_out_is_told_so_that_it_is_found_again(names, told):
+    args, whole = argparse.Namespace(data="a.h5", test_data=None), replace(spoken(), speaker_names=names)
+    split = data.Split(whole.without_speakers(2), whole.of_speakers(2), "a", "the last")
+    assert train._test_options(args, split, None) == f"--data a.h5 --leave-out {told}"
+    assert whole.speaker(told) == 2
 
 
 @pytest.mark.train

@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import re
 import subprocess
 import sys
 import types
@@ -89,7 +90,11 @@ def test_others_are_refused_and_those_who_speak_are_listed(who, events):
 def test_a_speaker_named_as_another_is_numbered(events):
     odd = replace(events, speaker_names=("1", "b", "c", "d", "e"))
     assert odd.speaker("1") == 0 and odd.speaker(1) == 1
-    assert replace(events, speaker_names=("b", "b", "c", "d", "e")).speaker("b") == 0  # of one name, the first
+    alike = replace(events, speaker_names=("b", "b", "c", "d", "e"))
+    rule = "speaker must be a name that one speaker alone has, or a number; got 'b'. Give the number of one of them: 0 or 1."
+    with pytest.raises(InputError, match=re.escape(rule)):
+        alike.speaker("b")
+    assert (alike.speaker("1"), alike.speaker("e")) == (1, 4)
     many = EventSet.from_utterances([([0.1], [1])] * 99, [0] * 99, range(99))
     with pytest.raises(InputError, match="28, 29 and 69 more"):
         many.speaker("nobody")

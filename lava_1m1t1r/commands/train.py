@@ -450,5 +450,6 @@ def _test_options(args: argparse.Namespace, split: Any, task: Any) -> str:
     if args.data is None:
         return ""
     number, people = int(split.test.speakers[0]), split.test.speaker_names
-    speaker = people[number] if 0 <= number < len(people) else str(number)
+    named = 0 <= number < len(people) and people.count(people[number]) == 1
+    speaker = people[number] if named else str(number)
     return option("data", args.data) + ("" if Path(args.data).is_dir() else f" {option('leave-out', speaker)}")

@@ -274,13 +274,15 @@ class EventSet(ByValue):
         Raises
         ------
         InputError
-            For somebody else; the text calls the argument ``field`` and lists who speaks.
+            For somebody else, or for a name that several have; the text calls the argument ``field`` and lists who speaks.
         """
         numbers = sorted(set(self.speakers.tolist()))
         names = {n: self.speaker_names[n] if 0 <= n < len(self.speaker_names) else str(n) for n in numbers}
         if isinstance(who, str):
-            by_text = {str(n): n for n in numbers} | {name: n for n, name in reversed(names.items())}
-            found = by_text.get(composed(who))
+            called = [n for n, name in names.items() if name == composed(who)] or [n for n in numbers if str(n) == who]
+            cure = f"Give the number of one of them: {' or '.join(map(str, called))}."
+            require(len(called) < 2, field, "be a name that one speaker alone has, or a number", who, cure)
+            found = called[0] if called else None
         else:
             found = int(who) if isinstance(who, (int, np.integer)) and not isinstance(who, bool) and who in names else None
         cure = "Give the set speakers (EventSet.from_utterances, its speakers=), or hold none out."
