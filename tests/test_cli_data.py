@@ -14,7 +14,7 @@ from words import spoken
 from lava_1m1t1r import cli
 from lava_1m1t1r.commands import encode
 from lava_1m1t1r.datasets import EventSet, InnerEar, read_shd, shd, wav_folder, write_shd
-from lava_1m1t1r.datasets.binning import BinnedEvents
+from lava_1m1t1r.datasets.binning import BinnedEvents, bin_of
 from lava_1m1t1r.datasets.shd_file import as_stored, read_meta
 from lava_1m1t1r.errors import FormatError, InputError
 from lava_1m1t1r.recipes import data
@@ -161,6 +161,25 @@ def test_times_stored_too_coarsely_for_the_bins_are_told(latest, dt, told, tmp_p
         assert words in said and ("float16" in said) == bool(words)
 
 
+@pytest.mark.parametrize(("dt", "offset", "told"), [(0.01, 0.0, True), (0.01, 0.5, False), (2.0**-7, 0.0, False)])
+def test_edges_of_bins_that_are_stored_in_the_bin_before_are_told(dt, offset, told, capsys):
+    times = ((np.arange(90) + offset) * dt).astype(np.float32)
+    found = as_stored(EventSet.from_utterances([(times, np.arange(90) % 9)] * 2, [0, 1]))
+    data.fitted(recipe("recordings").replace(dt=dt), data.Split(found, found, "words", "others"))
+    early = float(np.mean(bin_of(found[0].times, dt) < np.arange(90)))
+    words = f"and are multiples of 10 ms, which rounds {early:.0%} of them into the bin before. Half a bin later"
+    assert (early > 0.2) == told == (words in capsys.readouterr().err)
+
+
+def test_only_shd_itself_and_spoken_digits_bear_their_names(tmp_path, capsys):
+    (tmp_path / "SHD").mkdir()
+    for name in ("SHD/shd_train.h5", "SHD/shd_test.h5", "SHD.h5", "SpokenDigits.h5", "shd_train.h5"):
+        write_shd(tmp_path / name, spoken((3, 3), seed=len(name)))
+    found = [data.load(tmp_path / name).name for name in ("SHD", "SHD.h5", "SpokenDigits.h5", "shd_train.h5")]
+    assert found == ["SHD (other data)", "SHD (other data)", "SpokenDigits (other data)", "shd_train"]
+    assert "SHD holds 6 and 6 utterances" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("highest", "channels", "told"), [(47, 48, "4 of the 48"), (349, 700, "350 of the 700"), (350, 700, "")])
 def test_files_that_seem_to_have_fewer_channels_than_they_say_are_told(highest, channels, told, capsys):
     train = EventSet.from_utterances([([0.1, 0.2], [0, 2])] * 2, [0, 1])
@@ -218,6 +237,40 @@ def test_recordings_are_encoded_with_the_seed_that_is_given(tmp_path, capsys):
     of_seed = [wav_folder(folder, ear=InnerEar(seed=seed), progress=False).units for seed in (0, 3)]
     assert np.array_equal(events.units, of_seed[1]) and not np.array_equal(*of_seed)
     assert read_meta(out, "encoder").endswith(", InnerEar(seed=3)")
+
+
+def test_folders_without_recordings_and_files_of_two_labels_are_told(tmp_path):
+    folder = record(tmp_path / "wavs", ("ja", "nein"), ("a",))
+    for name in ("ja/inner", "anna/x", ".hidden"):
+        (tmp_path / "wavs" / name).mkdir(parents=True)
+    (tmp_path / "wavs" / "anna" / "1.wave").touch()
+    with pytest.warns(UserWarning, match="wavs: no .wav file lies directly in anna: no class is made of it"):
+        assert wav_folder(folder, progress=False).keys == ("ja", "nein")
+    (tmp_path / "list.csv").write_text("file,label\nwavs/ja/a.wav,ja\nwavs/nein/a.wav,nein\nwavs/ja/a.wav,yes\nwavs/ja/a.wav,ja\n")
+    with pytest.warns(UserWarning, match="list.csv: 1 file with several labels each: a.wav"):
+        assert len(wav_folder(tmp_path / "list.csv", progress=False)) == 4
+
+
+def test_speakers_of_files_may_be_unknown(tmp_path):
+    folder = record(tmp_path / "wavs", ("ja",), ("anna_1", "ben_1", "who"))
+    events = wav_folder(folder, {"anna_1": "anna", "ben_1": "ben"}.get, progress=False)  # of paths: all are unknown
+    assert events.speakers.tolist() == [-1] * 3 and events.speaker_names == ()
+    events = wav_folder(folder, lambda file: {"anna_1": "anna", "ben_1": "ben"}.get(file.stem), progress=False)
+    assert events.speakers.tolist() == [0, 1, -1] and events.speaker_names == ("anna", "ben")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("offset", "told"), [(0, False), (1000, False), (2000, True), (-2000, True)])
+def test_a_constant_offset_that_hides_the_sound_is_told(offset, told, tmp_path):
+    """The sound's rms is 3000 counts."""
+    file = Path(record(tmp_path / "wavs", ("ja",), ("a",))) / "ja" / "a.wav"
+    content = file.read_bytes()
+    file.write_bytes(content[:44] + (np.frombuffer(content[44:], "<i2") + offset).astype("<i2").tobytes())
+    if told:
+        with pytest.warns(UserWarning, match="1 recording .*a.wav. with a constant offset above 0.5 of the sound's rms"):
+            wav_folder(tmp_path / "wavs", progress=False)
+    else:
+        wav_folder(tmp_path / "wavs", progress=False)
 
 
 def test_speakers_with_accents_are_found_whichever_system_made_the_files(tmp_path):
@@ -295,7 +348,7 @@ def test_a_folder_has_its_own_test_set(tmp_path):
 def test_utterances_of_nobody_are_told_where_a_speaker_is_left_out(tmp_path, capsys):
     events = spoken()
     load(tmp_path, some=replace(events, speakers=np.where(events.speakers == 1, -1, events.speakers)))
-    assert "3 utterances" in (told := capsys.readouterr().err) and "have no known speaker: they stay in training" in told
+    assert "the speaker of 3 utterances of " in (told := capsys.readouterr().err) and "is not known: they stay in training" in told
     named = replace(events, speakers=events.speakers - 1, speaker_names=("ann", "bob"))
     assert data.load(write_shd(tmp_path / "named.h5", named), "-1").held_out == "speaker -1" and capsys.readouterr().err == ""
 

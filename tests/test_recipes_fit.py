@@ -476,9 +476,11 @@ def test_the_busiest_neurons_are_shown():
     states = {name: np.zeros((1, 5, 4), np.int32) for name in ("filament", "residue", "v_gate")}
     figure = figures.neuron_states(Result(spikes, (LayerRecord(spikes, spikes, states),)), 0, StepParams(presets.ZHAO2025_FIG2), count=2)
     assert [ax.get_ylabel() for ax in figure.axes] == ["neuron 2", "neuron 3"]
-    one = {name: value[:, :, :1] for name, value in states.items()}
+    assert figure.axes[0].get_ylim()[1] == 1.1
+    one = {name: value[:, :, :1] + (12 << 20) for name, value in states.items()}  # a gate of 1.5 V
     figure = figures.neuron_states(Result(spikes, (LayerRecord(spikes, spikes[:, :, :1], one),)), 0, StepParams(presets.ZHAO2025_FIG2))
     assert [ax.get_ylabel() for ax in figure.axes] == ["neuron 0"]
+    assert figure.axes[0].get_ylim()[1] > 12 * 2**20 * StepParams(presets.ZHAO2025_FIG2).gate_lsb
 
 
 WRONG = {

@@ -331,7 +331,7 @@ def test_a_wrong_circuit_is_found_out(toy, monkeypatch, tmp_path):
 def test_the_written_decks_run_by_themselves(toy, tmp_path):
     frames, labels = patterns(4)
     report = TARGETS["spice"](toy, tmp_path / "out", frames=frames, labels=labels, patterns=1, cells="ideal")
-    assert report.facts["ngspice against the device level"] == "1 patterns, same classes"
+    assert report.facts["ngspice against the device level"] == "1 pattern, same classes"
     assert report.facts["accuracy of the hardware"] >= 0.75
     assert set(report.files) == {"network.cir", "pattern_0.cir", "report.html", "report.json"}
     subprocess.run(["ngspice", "-b", "-r", "out.raw", "pattern_0.cir"], cwd=tmp_path / "out", check=True, capture_output=True, timeout=100)

@@ -53,6 +53,14 @@ def test_null_is_german_among_german_digits_alone(tmp_path, monkeypatch):
         assert all(request.voice.startswith(language) for request in asked if request.text == "null")
 
 
+def test_german_digits_may_be_capitalised_and_have_their_umlaut(tmp_path, monkeypatch):
+    for words, heard in ((("Null", "Eins", "fünf"), ("null", "eins", "fünf")), (("FUENF", "Null"), ("fünf", "null"))):
+        _, asked, _ = heard_of(monkeypatch, words, n_per_class=1, root=tmp_path)
+        assert tuple(request.text for request in asked) == heard and all(request.voice.startswith("de") for request in asked)
+    _, asked, _ = heard_of(monkeypatch, ("Null", "void"), n_per_class=1, root=tmp_path)
+    assert [request.text for request in asked] == ["Null", "void"] and all(request.voice.startswith("en") for request in asked)
+
+
 def test_a_language_is_spoken_in_all_words(tmp_path, monkeypatch):
     for language, word in (("fr", "fuenf"), ("de", "fünf")):
         _, asked, _ = heard_of(monkeypatch, n_per_class=2, language=language, root=tmp_path)

@@ -145,7 +145,7 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
         require(args.leave_out is None, "--leave-out", "not be used with --all-speakers", args.leave_out)
         require(not Path(args.data).is_dir(), "--all-speakers", "be used with a file", args.data, "For a folder, the test set is used.")
         events = data.read_shd(args.data)
-        return events, events, Path(args.data).stem, "all speakers"
+        return events, events, data.name_of(args.data), "all speakers"
     split = data.load(args.data, args.leave_out)
     return split.test, split.train, split.name, split.held_out
 
@@ -164,10 +164,12 @@ def _results_beside(net: Any) -> dict[str, Any]:
 
 def _is_known(net: Any, name: str) -> bool:
     """Whether the results beside the network say that it was trained on these data, or tested after its training."""
+    from ..recipes.data import name_of
+
     found = _results_beside(net)
     files = found.get("files")
     test = files.get("test_data") if isinstance(files, dict) else None
-    return name in (found.get("data"), Path(test).stem if isinstance(test, str) else None)
+    return name in (found.get("data"), name_of(test) if isinstance(test, str) else None)
 
 
 def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None:
@@ -277,7 +279,7 @@ def _training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any
         split = data.load(args.data, args.leave_out)
         _numbered(split.train, net)  # tells where these are not the data of its training
         return split.train, split.test, split.name, split.held_out
-    heard, name, training = data.read_shd(args.stranger), Path(args.stranger).stem, None
+    heard, name, training = data.read_shd(args.stranger), data.name_of(args.stranger), None
     if net.usual is not None:
         cure = f"{net.source} says itself how often its neurons spike in its training."
         require(args.data is None, "--data", "not be used with --stranger", args.data, cure)

@@ -18,6 +18,7 @@ from .voices import ENGLISH, GERMAN, TRAIN_VOICES, planned, recipe_of_voices, sp
 _VERSION = 1  # of the recipe: raise it when the same arguments would give other spikes
 _LONGEST = 100  # characters of a word
 _DRAWS = 2  # 0 and 1 are SpokenDigits' test and training set
+_GERMAN_DIGITS = {name.casefold(): said for key, said in zip(SHD_KEYS[10:], WORDS[10:], strict=True) for name in (key, said)}
 
 
 def SpokenWords(
@@ -41,15 +42,16 @@ def SpokenWords(
     rate : int, optional
         Sampling rate [Hz] of the recordings that they shall resemble: what lies above half of it is cut off. Default: nothing is.
     language : str, optional
-        Language code of eSpeak NG, such as ``fr``. Default: English in several accents, and German for the German digits of SHD (null
-        if another of them is there).
+        Language code of eSpeak NG, such as ``fr``. Default: English in several accents, and German for the German digits of SHD, also
+        capitalised or with an umlaut (null if another of them is there).
     root, seed, threads, progress
         As in :func:`.SpokenDigits`.
 
     Returns
     -------
     EventSet
-        Classes take turns, in the order of ``words``, which are its ``keys``.
+        Classes take turns, in the order of ``words``, which are its ``keys``. The ear draws by seed and place, as for
+        :func:`.SpokenDigits`: to test on these, take another seed.
 
     Raises
     ------
@@ -96,8 +98,9 @@ def check_language(language: str | None) -> None:
 
 def _said(word: str, words: Sequence[str], language: str | None) -> tuple[str, tuple[str, ...]]:
     """What is said for one of the words, and the accents in which it is: "null" is English, too, unless it stands among German digits."""
-    german = word in SHD_KEYS[10:] and language in (None, *GERMAN)
-    if word == SHD_KEYS[10] and language is None:
-        german = not set(words).isdisjoint(SHD_KEYS[11:])
-    text = WORDS[SHD_KEYS.index(word)] if german else word.replace("_", " ")
-    return text, GERMAN if german else ENGLISH if language is None else (language,)
+    digit = _GERMAN_DIGITS.get(word.casefold())
+    if digit == "null" and language is None and all(_GERMAN_DIGITS.get(other.casefold(), "null") == "null" for other in words):
+        digit = None
+    if digit is None or language not in (None, *GERMAN):
+        return word.replace("_", " "), ENGLISH if language is None else (language,)
+    return digit, GERMAN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from .._support.files import read_table
 from .._support.names import composed
-from ..errors import FormatError, InputError, exists, file_of, is_file, path_of, require, workers_of
+from ..errors import FormatError, InputError, counted, exists, file_of, is_file, listed, path_of, require, workers_of
 from .events import EventSet
 from .inner_ear import InnerEar
 from .shd_file import is_storable
@@ -20,6 +21,7 @@ from .shd_file import is_storable
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _TOLD = 5  # of wrong files, whose errors are told
 _LARGEST = 1 << 28  # bytes: far above any utterance that the inner ear takes
+_OFFSET = 0.5  # of a recording, by the rms of its sound: from here on the ear hears it a decibel too faint, and soon hardly at all
 
 
 def read_wav(path: str | os.PathLike) -> tuple[np.ndarray, int]:
@@ -60,7 +62,7 @@ def read_wav(path: str | os.PathLike) -> tuple[np.ndarray, int]:
 
 def wav_folder(
     path: str | os.PathLike,
-    speaker_of: Callable[[Path], str] | None = None,
+    speaker_of: Callable[[Path], str | None] | None = None,
     ear: InnerEar | None = None,
     threads: int = -1,
     progress: bool = True,
@@ -76,7 +78,7 @@ def wav_folder(
         A folder ``<label>/*.wav``, whose labels are sorted by name (as numbers where all are numbers); or a CSV file
         with the columns ``file``, ``label`` and, optionally, ``speaker``, where files are relative to it.
     speaker_of : callable, optional
-        Gives the speaker's name for a file of a folder. Without it the speakers are unknown (-1).
+        Gives the speaker's name for a file of a folder, None where it is unknown (-1). Without it all are.
     ear : InnerEar, optional
         The model; default ``InnerEar(seed=0)``.
     threads : int
@@ -93,6 +95,11 @@ def wav_folder(
     ------
     FormatError
         When a file is damaged or the list names none; every file is read and checked before the first is encoded.
+
+    Warns
+    -----
+    UserWarning
+        Of folders that hold no recordings, of a file with several labels, and of recordings with a large constant offset.
     """
     path, threads = path_of(path), workers_of(threads, "threads")
     require(speaker_of is None or callable(speaker_of), "speaker_of", "be a function of a file", speaker_of)
@@ -138,11 +145,14 @@ def _check_recordings(files: Sequence[Path], ear: InnerEar) -> list[int]:
     """Refuse files that cannot be encoded: with what is wrong about the first, and the names of some others. Returns the draw of each."""
     wrong: list[str] = []
     draws: list[int] = []
+    shifted: list[Path] = []
     for file in files:
         try:
             audio, rate = read_wav(file)
             ear.prepare(audio, rate)
             draws.append(draw_of(audio, rate))
+            if abs(np.mean(audio)) > _OFFSET * np.std(audio):
+                shifted.append(file)
         except FormatError as error:
             wrong.append(str(error))
         except InputError as error:
@@ -150,18 +160,26 @@ def _check_recordings(files: Sequence[Path], ear: InnerEar) -> list[int]:
     if wrong:
         more = f" And {len(wrong) - 1} more: {' '.join(wrong[1:_TOLD])}{' ...' if len(wrong) > _TOLD else ''}" if len(wrong) > 1 else ""
         raise FormatError(wrong[0] + more)
+    if shifted:
+        many = f"{counted(len(shifted), 'recording')} ({listed(shifted, _TOLD)})"
+        text = f"{many} with a constant offset above {_OFFSET:g} of the sound's rms: it counts as level, so the sound is encoded too faint."
+        warnings.warn(f"{text} Take it off first (a high-pass of 20 Hz).", stacklevel=3)
     return draws
 
 
 _Row = tuple[Path, str, "str | None"]  # file, label, speaker
 
 
-def _folder_rows(folder: Path, speaker_of: Callable[[Path], str] | None) -> Sequence[_Row]:
+def _folder_rows(folder: Path, speaker_of: Callable[[Path], str | None] | None) -> Sequence[_Row]:
     # not by a pattern, which passes over what may not be read
     labels = [label for label in folder.iterdir() if exists(label) and label.is_dir()]
     files = sorted(f for label in labels for f in label.iterdir() if f.suffix.lower() == ".wav" and is_file(f))
-    rows = [(f, f.parent.name, str(speaker_of(f)) if speaker_of else None) for f in files]
+    speakers = [speaker_of(file) if speaker_of else None for file in files]
+    rows = [(file, file.parent.name, None if who is None else str(who)) for file, who in zip(files, speakers, strict=True)]
     require(rows, str(folder), "hold <label>/*.wav", "none", "Or give a CSV file with file,label,speaker.", FormatError)
+    empty = sorted(label.name for label in labels if label not in {file.parent for file in files} and not label.name.startswith("."))
+    if empty:
+        warnings.warn(f"{folder}: no .wav file lies directly in {listed(empty)}: no class is made of it.", stacklevel=3)
     return rows
 
 
@@ -177,6 +195,10 @@ def _csv_rows(path: Path) -> Sequence[_Row]:
             there = False
         require(there, f"{where}: file", "exist", str(sound), "Files are named relative to the list.", FormatError)
         rows.append((sound, row["label"], row["speaker"] or None))
+    labels: dict[Path, str] = {}
+    twice = sorted({sound.name for sound, label, _ in rows if labels.setdefault(sound, label) != label})
+    if twice:
+        warnings.warn(f"{path}: {counted(len(twice), 'file')} with several labels each: {listed(twice, _TOLD)}.", stacklevel=3)
     return rows
 
 

@@ -17,6 +17,7 @@ from ..delay_lines import outgoing
 from ..description import NetDescription
 from ..device.network import DeviceNetwork, Sample
 from ..device.trace import spike_frames
+from ..errors import counted
 from .ngspice import call_ngspice, read_raw, rises
 from .report import ToolFailed, VerificationError
 from .spice_network import READOUT
@@ -150,7 +151,8 @@ def compare(net: NetDescription, ours: Sequence[Sample], theirs: Sequence[SpiceS
     if worst > FIRST_SPIKE or rates.max() > RATE:
         raise VerificationError(f"ngspice's first spikes are up to {worst:.2%} off ({where}), a layer's rate {rates.max():.2%}.")
     return {
-        "ngspice against the device level": f"{len(ours)} patterns, same classes" + (f" but for {ties} of equal sums" if ties else ""),
+        "ngspice against the device level": f"{counted(len(ours), 'pattern')}, same classes"
+        + (f" but for {ties} of equal sums" if ties else ""),
         "ngspice, largest deviation of a first spike": worst,
         "ngspice, first spikes compared": len(off),
         "ngspice, spikes of each layer": {f"layer {k}": f"{b} (device level {a})" for k, (a, b) in zip(places, counts.T, strict=True)},

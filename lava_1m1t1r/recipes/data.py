@@ -26,6 +26,7 @@ _OTHERWISE = (
 MOST_STEPS = 1000
 """Largest number of bins up to which the lengths of utterances are not compared; beyond, some that are much longer than most are
 refused."""
+_ON_EDGES, _ENOUGH_TIMES = 0.9, 1 << 20  # share of times on the edges of bins from which on that is no chance; how many are looked at
 LONG = 10.0
 """Length of utterances [s] from which on they may be given in milliseconds: no word is as long."""
 MOST_SECONDS = 100.0
@@ -104,12 +105,19 @@ def load(
     return _apart(_left_out(path, leave_out), separate=False)
 
 
+def name_of(path: str | os.PathLike) -> str:
+    """Name of a user's data: that of the file or folder, but none by which SHD and SpokenDigits are known."""
+    path = Path(path)
+    name = path.resolve().name if path.is_dir() else path.stem
+    return name if name not in (SHD_NAME, SPOKEN_DIGITS_NAME) else f"{name} (other data)"
+
+
 def _with_file(path: Path, test: str | os.PathLike) -> Split:
     """A file, and another one that is the test set."""
     events, other = read_shd(path), path_of(test, "test (--test-data)")
     same = other.exists() and other.samefile(path)
     require(not same, "test (--test-data)", "be another file than the training set's", str(test), "Or leave a speaker out.")
-    return Split(*_alike(events, read_shd(other)), path.stem, f"the file {other.name}")
+    return Split(*_alike(events, read_shd(other)), name_of(path), f"the file {other.name}")
 
 
 def _left_out(path: Path, leave_out: str | int | None) -> Split:
@@ -123,8 +131,8 @@ def _left_out(path: Path, leave_out: str | int | None) -> Split:
     name = events.speaker_names[who] if 0 <= who < len(events.speaker_names) else f"speaker {who}"
     unknown = int(np.count_nonzero(events.speakers == -1))
     if unknown and who != -1:
-        hint(f"{unknown} utterances of {path} have no known speaker: they stay in training, whoever is left out.")
-    return Split(events.without_speakers(who), events.of_speakers(who), path.stem, name)
+        hint(f"the speaker of {counted(unknown, 'utterance')} of {path} is not known: they stay in training, whoever is left out.")
+    return Split(events.without_speakers(who), events.of_speakers(who), name_of(path), name)
 
 
 def _of_folder(path: Path) -> Split:
@@ -133,7 +141,7 @@ def _of_folder(path: Path) -> Split:
     found = (len(train), len(test))
     name, held_out = SHD_NAME, "SHD's own test set"
     if found != SIZES:
-        name, held_out = path.resolve().name, "its test set"
+        name, held_out = name_of(path), "its test set"
         hint(f"{path} holds {found[0]} and {found[1]} utterances, SHD {SIZES[0]} and {SIZES[1]}: these are other data.")
     return Split(*_alike(train, test), name, held_out)
 
@@ -339,11 +347,20 @@ def _tell_of_classes(split: Split, classes: int) -> None:
 
 def _tell_of_coarse_times(split: Split, task: Task) -> None:
     times = split.train.times
-    late = float(times.max())
+    if not np.array_equal(times, half_precision(times)):
+        return
+    stored, late = f"times of {split.name} are stored as float16", float(times.max())
     grid = float(np.spacing(np.float16(late)))
-    if grid > task.dt * (1 + 1e-3) and np.array_equal(times, half_precision(times)):
-        text = f"in steps of {grid * 1e3:.3g} ms at {late:.3g} s: coarser than bins of {task.dt * 1e3:g} ms."
-        hint(f"times of {split.name} are stored as float16, {text}")
+    if grid > task.dt * (1 + 1e-3):
+        hint(f"{stored}, in steps of {grid * 1e3:.3g} ms at {late:.3g} s: coarser than bins of {task.dt * 1e3:g} ms.")
+        return
+    times = times[:_ENOUGH_TIMES]
+    edge = np.rint(times / task.dt)
+    on_edge = half_precision(edge * task.dt) == times
+    early = float(np.mean(on_edge & (bin_of(times, task.dt) < edge)))
+    if np.mean(on_edge) > _ON_EDGES and early > 0:
+        rounded = f"which rounds {early:.0%} of them into the bin before"
+        hint(f"{stored}, and are multiples of {task.dt * 1e3:g} ms, {rounded}. Half a bin later they all lie in theirs.")
 
 
 def steps_for(events: EventSet, task: Task, given: int | None = None) -> int:

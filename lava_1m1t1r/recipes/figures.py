@@ -73,7 +73,7 @@ def neuron_states(result: Any, utterance: int, step: StepParams, count: int = 3)
         fired = time[hidden.spikes[utterance][:, n] > 0] * 1e3
         ax.vlines(fired, 0, 1, transform=ax.get_xaxis_transform(), color=plot.GREY, lw=0.6, ls=":")  # one artist, however many spikes
         ax.set_ylabel(f"neuron {n}")
-        ax.set_ylim(-0.05, 1.1)
+        ax.set_ylim(-0.05, max(1.1, 1.05 * float(states.gate.max())))
     for ax in axes[:-1, 0]:
         ax.set_xlabel("")
     return figure

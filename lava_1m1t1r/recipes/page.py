@@ -161,10 +161,10 @@ def _sameness(page: Page, found: Found) -> None:
     if rows:
         page.table(("implementation", "utterances", "differing values (all layers, all steps)"), rows)
     if result.same_answer is not None:
-        lava = "" if found.same_in_lava is None else f" In Lava, for the utterances in the table: {found.same_in_lava:.1%}."
+        lava = "" if found.same_in_lava is None else f" In Lava, for the utterances in the table: {found.same_in_lava:.2%}."
         spikes = "" if result.float_spikes is None else f" Spikes, when both run freely: {result.float_spikes}."
         page.text(
-            f"Floating and fixed point predict the same class for {result.same_answer:.1%} of the utterances "
+            f"Floating and fixed point predict the same class for {result.same_answer:.2%} of the utterances "
             f"(accuracy in floating point: {result.floating_accuracy:.1%}).{spikes}{lava}"
         )
 
