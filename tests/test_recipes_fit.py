@@ -802,6 +802,8 @@ def test_what_cannot_be_trained_or_watched_is_told_before_the_first_epoch(tmp_pa
             fit.fit(net, task, train, tmp_path / "new", progress=False, **options)
     with pytest.raises(InputError, match="task must be a Task"):
         fit.fit(net, "recordings", frames, tmp_path / "new", progress=False)
+    with pytest.raises(InputError, match=r"network: persistent_state of blocks.0.neuron must be False; got True. Each batch"):
+        fit.fit(network.m1t1r(task, persistent_state=True), task, frames, tmp_path / "new", progress=False)
     assert not (tmp_path / "new").exists()
     with pytest.raises(InputError, match=re.escape("network must have an output for each of Task.classes (5); got '2 outputs'")):
         fit.fit(net, task.replace(classes=5), frames, tmp_path, progress=False)

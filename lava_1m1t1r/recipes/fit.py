@@ -34,6 +34,7 @@ except ImportError as error:
     absent = isinstance(error, ModuleNotFoundError) and error.name or ("lightning" if "torch" in sys.modules else "torch")
     raise missing(absent.partition(".")[0], "lava", "Training", error) from error
 
+from ..slayer.neuron import Neuron
 from . import callbacks, checkpoint
 
 _PARTS = {"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"}  # of a checkpoint, see checkpoint.read
@@ -297,7 +298,8 @@ def fit(
     FormatError
         If ``last.ckpt`` is to be resumed and is damaged or something else.
     InputError
-        If it is of a run with other choices, data or sizes, or of a network made otherwise; the text names the first that differs.
+        If it is of a run with other choices, data or sizes, or of a network made otherwise; the text names the first that differs. Or if
+        an argument cannot be trained with, such as a network of neurons with ``persistent_state``.
     """
     patience = None if patience is None else whole(patience, "patience", least=1)
     _check_arguments(network, task, train, validation, patience)
@@ -344,6 +346,10 @@ def _check_arguments(network: Any, task: Any, train: Any, validation: Any, patie
     cure = "Or leave Task.spike_limit at None: it counts the spikes of the first block that computes."
     require(charged, "network", "have a list of blocks", type(network).__name__, cure)
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
+    for name, module in network.named_modules():
+        keeps = isinstance(module, Neuron) and module.persistent_state
+        cure = "Each batch would go on from the states of other utterances: make the network without it, or set the attribute to False."
+        require(not keeps, f"network: persistent_state of {name}", "be False", True, cure)
 
 
 def _run_of(
