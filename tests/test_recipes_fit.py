@@ -835,6 +835,36 @@ def test_of_equal_sums_the_first_is_the_answer():
     assert over_time(large).tolist() == [[2**24, 2**24 + 2]] and answers(large) == [1]
 
 
+def test_groups_of_equal_sums_answer_in_training_as_in_the_file(tmp_path):
+    """Groups of 7: sums of sevenths in single precision are equal or not, as rounding happens to go."""
+    import torch
+
+    from lava_1m1t1r.netx.hdf5 import predict
+    from lava_1m1t1r.recipes import fit
+    from lava_1m1t1r.recipes.network import Network, slayer
+
+    torch.manual_seed(0)
+    b, neuron = slayer.block.m1t1r, {"params": presets.ZHAO2025_FIG2.scaled(40), "dt": 10e-3, "substeps": 1}
+    net = Network([b.Dense(neuron, 20, 21, weight_scale=2), b.Average(3)])
+    frames = (np.random.default_rng(0).random((300, 40, 20)) < 0.05).astype(np.uint8)
+    net.export(tmp_path / "groups.net")
+    expected = answers(predict(tmp_path / "groups.net", frames))
+    x = torch.from_numpy(frames).float().transpose(1, 2)
+    with torch.no_grad():
+        out = net(x)
+    assert (fit.scores(out).argmax(1).numpy() != expected).any() and len(set(expected)) == 3
+    assert np.array_equal(fit.classes(net, out), expected)
+    learner, told = fit.Learner(net, Task("toy", classes=3), 5, None), {}
+    learner.log = lambda name, value, **_: told.update({name: float(value)})
+    learner.training_step((x, torch.from_numpy(expected)), 0)
+    assert told["train_accuracy"] == 1.0
+    loader = SimpleNamespace(batch_size=300, dataset=range(300))
+    learner._trainer = SimpleNamespace(val_dataloaders=loader, global_rank=0, world_size=1)
+    learner.on_validation_epoch_start()
+    learner.validation_step((x, torch.from_numpy(expected)), 0)
+    assert learner.right == 300
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_training_is_a_plain_loop_of_torch(tmp_path):
     """Utterances in torch's random order, the last batch smaller, label smoothing, the charge of spikes, clipped gradients, AdamW without

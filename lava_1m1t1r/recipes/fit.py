@@ -18,6 +18,7 @@ import numpy as np
 
 from .._support.progress import tell
 from ..answers import winner
+from ..arithmetic import WEIGHT_ONE
 from ..errors import FormatError, InputError, missing, path_of, require, whole
 from . import CHECKPOINT_FILE
 from .augment import Augmentation
@@ -34,6 +35,7 @@ except ImportError as error:
     absent = isinstance(error, ModuleNotFoundError) and error.name or ("lightning" if "torch" in sys.modules else "torch")
     raise missing(absent.partition(".")[0], "lava", "Training", error) from error
 
+from ..slayer.block.m1t1r import Average
 from ..slayer.neuron import Neuron
 from . import callbacks, checkpoint
 
@@ -95,6 +97,14 @@ def scores(output: torch.Tensor) -> torch.Tensor:
     return output.sum(-1)
 
 
+def classes(network: torch.nn.Module, output: torch.Tensor) -> torch.Tensor:
+    """Class that a network, which has just run, answers to each utterance, as its file does. (B, K, T) -> (B,) int."""
+    last = getattr(network, "blocks", [None])[-1]
+    if isinstance(last, Average):  # sums of means are rounded, and break ties of the whole numbers that files add up
+        return winner(torch.round(output * (WEIGHT_ONE * last.group)).long().sum(-1))
+    return winner(scores(output))
+
+
 class Learner(L.LightningModule):
     """A network of lava-dl blocks learning to tell classes apart by its outputs, summed over time."""
 
@@ -152,14 +162,15 @@ class Learner(L.LightningModule):
 
     def training_step(self, batch: tuple, _index: int) -> torch.Tensor:
         x, y = batch
-        logits = scores(self.network(x))
+        output = self.network(x)
+        logits = scores(output)
         outputs = logits.shape[1]
         require(
             outputs >= self.task.classes, "network", f"have an output for each of Task.classes ({self.task.classes})", f"{outputs} outputs"
         )
         loss = torch.nn.functional.cross_entropy(logits, y, label_smoothing=self.task.label_smoothing) + self._charge()
         self.log("loss", loss, on_step=False, on_epoch=True, sync_dist=True)
-        right = (winner(logits) == y).float()
+        right = (classes(self.network, output) == y).float()
         self.log("train_accuracy", right.mean(), on_step=False, on_epoch=True, sync_dist=True)
         return loss
 
@@ -181,7 +192,7 @@ class Learner(L.LightningModule):
         # the processes take utterances in turn and repeat the first ones until all have equally many; the repeated ones do not count
         watched = self.trainer.val_dataloaders
         place = (index * watched.batch_size + torch.arange(len(y), device=y.device)) * self.trainer.world_size + self.global_rank
-        self.right += ((winner(scores(self.network(x))) == y) & (place < len(watched.dataset))).sum()
+        self.right += ((classes(self.network, self.network(x)) == y) & (place < len(watched.dataset))).sum()
 
     def on_validation_epoch_end(self) -> None:
         right = self.trainer.strategy.reduce(self.right, reduce_op="sum")

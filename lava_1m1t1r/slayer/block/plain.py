@@ -161,6 +161,9 @@ class Average(base.AbstractAverage):
         See :class:`Dense`. The count is None.
     """
 
+    group = 0
+    """Number of neurons in a group; 0 before the block has run."""
+
     def __init__(self, num_outputs: int, count_log: bool = False) -> None:
         super().__init__(whole(num_outputs, "Average.num_outputs", least=1, most=MOST_NEURONS), flag(count_log, "Average.count_log"))
 
@@ -173,7 +176,8 @@ class Average(base.AbstractAverage):
         check_tensor(x, "Average input")
         fits = x.dim() == 3 and x.shape[1] % self.num_outputs == 0
         require(fits, "Average input", f"have shape (B, N, T), N a multiple of {self.num_outputs}", tuple(x.shape))
-        y = real(x).unflatten(1, (self.num_outputs, x.shape[1] // self.num_outputs)).mean(2)
+        self.group = x.shape[1] // self.num_outputs
+        y = real(x).unflatten(1, (self.num_outputs, self.group)).mean(2)
         return (y, None) if self.count_log else y
 
     def export_hdf5(self, handle: Any) -> None:
