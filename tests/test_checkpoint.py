@@ -177,6 +177,7 @@ DAMAGE = {
     "no loops": retold(lambda tree: tree["values"]["map"].remove(entry(tree, "loops"))),
     "no random state": retold(lambda tree: entry(tree, "random").__setitem__(1, {"map": []})),
     "no optimiser": retold(lambda tree: entry(tree, "optimizer_states").__setitem__(1, [{"map": []}])),
+    "surrogates of nonsense": retold(lambda tree: entry(tree, "surrogates").__setitem__(1, {"map": [["blocks.0.neuron", 3]]})),
     "schedule of nonsense": retold(lambda tree: entry(tree, "lr_schedulers").__setitem__(1, [3])),
     "epoch of nonsense": retold(lambda tree: entry(tree, "loops").__setitem__(1, {"map": [["fit_loop", 3]]})),
 }
@@ -188,6 +189,7 @@ ALL_BUT = {  # where it is a checkpoint all the same
     "no loops": r"must hold \['loops'\]; got",
     "no random state": "must hold a run that can go on",
     "no optimiser": "must hold a run that can go on",
+    "surrogates of nonsense": "must hold a run that can go on",
     "schedule of nonsense": "must hold a run that can go on",
     "epoch of nonsense": "must hold a run that can go on",
 }
@@ -373,6 +375,36 @@ def test_delays_and_augmentation_go_on_as_if_never_stopped(tmp_path, monkeypatch
     assert whole.blocks[0].delay.delay.shape == (6,)
     assert not torch.equal(first.blocks[0].input_synapse.weight, whole.blocks[0].input_synapse.weight)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def test_annealed_surrogates_go_on_as_if_never_stopped(tmp_path):
+    task, made = TASK.replace(epochs=3), []
+
+    def build(task):
+        made.append(network.m1t1r(task))
+        return made[-1]
+
+    def halve(epoch):
+        made[-1].hidden.neuron.tau_grad /= 2
+
+    def stop(epoch):
+        halve(epoch)
+        raise KeyboardInterrupt
+
+    def trained(folder, on_epoch, **options):
+        return train(tmp_path / folder, task, build=build, on_epoch=on_epoch, **options)
+
+    whole, plain = trained("whole", halve), trained("plain", None)
+    with pytest.raises(KeyboardInterrupt):
+        trained("stopped", stop)
+    resumed = trained("stopped", halve, resume=True)
+    assert whole.hidden.neuron.tau_grad == resumed.hidden.neuron.tau_grad == plain.hidden.neuron.tau_grad / 8
+    assert equal(whole, resumed.parameters()) and not equal(whole, plain.parameters())
+
+
+def test_checkpoints_without_surrogates_go_on(last):
+    retold(lambda tree: tree["values"]["map"].remove(entry(tree, "surrogates")))(last)
+    assert train(last.parent, resume=True).hidden.neuron.tau_grad == network.m1t1r(TASK).hidden.neuron.tau_grad
 
 
 ACCURACIES = (0.5, 0.9, 0.7, 0.9, 0.95)

@@ -53,6 +53,25 @@ class Watch(Checkpoint):
             self.seen(_numbers(trainer))
 
 
+class Tell(Watch):
+    """Hands each epoch's numbers to the caller's function, which may anneal surrogates: all processes take over what it sets in the first,
+    and the checkpoint is written again with it, also if the function stops the run."""
+
+    def __init__(self, seen: Callable[[dict[str, float]], None], path: Path) -> None:
+        self.path = path
+        super().__init__(seen)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        before = pl_module.surrogates()
+        try:
+            super().on_train_epoch_end(trainer, pl_module)
+        finally:
+            after = trainer.strategy.broadcast(pl_module.surrogates())
+            if after != before:
+                pl_module.set_surrogates(after)
+                trainer.save_checkpoint(self.path)
+
+
 class Line(Watch):
     """Prints a line an epoch."""
 

@@ -37,6 +37,7 @@ except ImportError as error:
 
 from ..slayer.block.m1t1r import Average
 from ..slayer.neuron import Neuron
+from ..slayer.surrogate import Surrogate
 from . import callbacks, checkpoint
 
 _PARTS = {"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"}  # of a checkpoint, see checkpoint.read
@@ -105,6 +106,11 @@ def classes(network: torch.nn.Module, output: torch.Tensor) -> torch.Tensor:
     return winner(scores(output))
 
 
+def _neurons(network: torch.nn.Module) -> list[tuple[str, Neuron]]:
+    """A network's 1M1T1R neurons, by name."""
+    return [(name, module) for name, module in network.named_modules() if isinstance(module, Neuron)]
+
+
 class Learner(L.LightningModule):
     """A network of lava-dl blocks learning to tell classes apart by its outputs, summed over time."""
 
@@ -145,6 +151,7 @@ class Learner(L.LightningModule):
         self.began = True
 
     def on_save_checkpoint(self, values: dict[str, Any]) -> None:  # in every process
+        values["surrogates"] = self.surrogates()
         values["random"] = [{"torch": torch.get_rng_state(), "augmentation": self.rng.bit_generator.state}]
         if self.trainer.world_size > 1:
             of_all: list[Any] = [None] * self.trainer.world_size
@@ -153,6 +160,17 @@ class Learner(L.LightningModule):
 
     def on_load_checkpoint(self, values: dict[str, Any]) -> None:
         self._random = values["random"][self.global_rank]
+        self.set_surrogates(values.get("surrogates", {}))  # earlier checkpoints have none
+
+    def surrogates(self) -> dict[str, dict[str, float]]:
+        """Settings of each neuron's surrogate, by the neuron's name in the network."""
+        return {name: dataclasses.asdict(neuron.surrogate) for name, neuron in _neurons(self.network)}
+
+    def set_surrogates(self, settings: dict[str, dict[str, float]]) -> None:
+        """Take over what :meth:`surrogates` gave; neurons that it does not name stay as they are."""
+        for name, neuron in _neurons(self.network):
+            if name in settings:
+                neuron.surrogate = Surrogate(**settings[name])
 
     def transfer_batch_to_device(self, batch: tuple, device: torch.device, dataloader_idx: int) -> tuple:
         x, y = batch
@@ -295,7 +313,8 @@ def fit(
         (the first of equals), whether training stopped early or not; without ``patience`` it is that of the last.
     on_epoch : callable, optional
         Called after each epoch, when its checkpoint is written, with its ``epoch`` (from 1), ``loss`` (mean of its batches),
-        ``train_accuracy`` and, with a validation set, ``accuracy``: to watch, plot or log.
+        ``train_accuracy`` and, with a validation set, ``accuracy``: to watch, plot or log. It may anneal the surrogates of neurons
+        (``net.hidden.neuron.tau_grad``), which a resumed run takes from the checkpoint.
     progress : bool
         Whether to show a line an epoch and, on a terminal, a bar of the epoch at hand.
 
@@ -357,10 +376,9 @@ def _check_arguments(network: Any, task: Any, train: Any, validation: Any, patie
     cure = "Or leave Task.spike_limit at None: it counts the spikes of the first block that computes."
     require(charged, "network", "have a list of blocks", type(network).__name__, cure)
     require(patience is None or validation is not None, "patience", "come with a validation set", patience)
-    for name, module in network.named_modules():
-        keeps = isinstance(module, Neuron) and module.persistent_state
+    for name, neuron in _neurons(network):
         cure = "Each batch would go on from the states of other utterances: make the network without it, or set the attribute to False."
-        require(not keeps, f"network: persistent_state of {name}", "be False", True, cure)
+        require(not neuron.persistent_state, f"network: persistent_state of {name}", "be False", True, cure)
 
 
 def _run_of(
@@ -435,7 +453,7 @@ def _callbacks(
     if patience is not None:
         called += [best, L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience)]
     if on_epoch is not None:
-        called.append(callbacks.Watch(on_epoch))
+        called.append(callbacks.Tell(on_epoch, last))
     return [*called, callbacks.Bar(), callbacks.Line(epochs)] if progress else called
 
 
