@@ -553,6 +553,16 @@ def test_an_utterance_is_shifted_as_a_whole_and_what_leaves_its_frame_is_gone(rn
     assert len({x.tobytes() for x in made}) > 50 and {x.tobytes() for x in made} <= shifted
 
 
+def test_counts_move_with_their_events_and_the_largest_of_a_cell_stays(rng):
+    counts = rng.poisson(0.5, (20, 50, 30)).astype(np.uint8)
+    none = Augmentation(time_shift=0, channel_shift=0, stretch=0.0, drop=0.0)
+    assert counts.max() > 2 and np.array_equal(none(counts, rng), counts)
+    changes = dataclasses.replace(none, time_shift=3, channel_shift=2, stretch=0.5)  # at half the tempo, bins meet
+    moved = changes(counts, np.random.default_rng(0))
+    for least in range(1, counts.max() + 1):
+        assert np.array_equal(moved >= least, changes(counts >= least, np.random.default_rng(0)))
+
+
 def test_the_gaussian_over_channels_ends_at_the_edges_and_between_delay_lines():
     import torch
 

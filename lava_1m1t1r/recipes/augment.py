@@ -38,7 +38,7 @@ class Augmentation:
     channel_jitter: float = 0.0
     """Standard deviation of each event's channel, in channels: neighbours hear much the same."""
     drop: float = 0.05
-    """Share of the events that are dropped."""
+    """Share of the events that are dropped, each with its count."""
 
     def __post_init__(self) -> None:
         for name in ("time_shift", "channel_shift"):
@@ -62,9 +62,13 @@ class Augmentation:
         return f"{shifts}, tempo changed by up to {100 * self.stretch:g} %, {100 * self.drop:g} % of the events dropped"
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Change a batch of frames (B, T, C), each utterance its own way; returns a new array, of events as 0 and 1."""
+        """Change a batch of frames (B, T, C), each utterance its own way; returns a new array.
+
+        Events move with their counts; where several meet in a cell, it has the largest.
+        """
         batch, steps, channels = frames.shape
         b, t, c = np.nonzero(frames)
+        counts = frames[b, t, c]
         tempo = 1.0 + rng.uniform(-self.stretch, self.stretch, batch)
         late = rng.integers(-self.time_shift, self.time_shift + 1, batch)
         up = rng.integers(-self.channel_shift, self.channel_shift + 1, batch)
@@ -72,5 +76,5 @@ class Augmentation:
         c = np.rint(c + up[b] + self.channel_jitter * rng.standard_normal(len(c), np.float32)).astype(int)
         kept = (t >= 0) & (t < steps) & (c >= 0) & (c < channels) & (rng.random(len(t), np.float32) >= self.drop)
         out = np.zeros_like(frames)
-        out[b[kept], t[kept], c[kept]] = 1
+        np.maximum.at(out, (b[kept], t[kept], c[kept]), counts[kept])
         return out
