@@ -88,7 +88,8 @@ class Task:
     label_smoothing: float = 0.0
     """Share of the label that training spreads over all classes."""
     spike_limit: float | None = None
-    """Number of spikes of the recurrent layer in an utterance above which spikes add to the training loss; None: they never do."""
+    """Number of spikes of the recurrent layer in an utterance above which spikes add to the training loss; None: they never do.
+    They are counted as they leave the layer: not those that its delays, or its shift by a step, move past the utterance's end."""
     spike_cost: float = 1.0
     """Loss of one spike per neuron above ``spike_limit``; it sets in over the first third of the training."""
     variation: float = 0.0
