@@ -123,6 +123,35 @@ def test_networks_of_sixteen_bits_learn_devices_and_export(tmp_path):
         Dense(STEP, 3, 2, delay_shift=False).export_hdf5(file.create_group("layer/0"))
 
 
+MADE = {
+    "conv": (lambda: Conv(STEP, 2, 4, 3, weight_scale=3), (2, 8, 8)),
+    "pool": (lambda: Pool(STEP, 2), (2, 8, 8)),
+    "smooth": (lambda: smooth(Dense(STEP, 140, 16)), (140,)),
+}
+
+
+def smooth(block):
+    Smooth(block.synapse, 5.0)
+    return block
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("made", MADE)
+def test_counts_largest_biases_and_smooth_weights_of_sixteen_bits_are_those_of_wider_ones(made, kind, tmp_path):
+    torch.manual_seed(0)
+    build, shape = MADE[made]
+    net, x = Network([build()]), torch.randint(0, 4, (3, *shape, 40)).to(kind)
+    with torch.no_grad():
+        net.blocks[0].bias[0] = 63.99  # which 16 bits round to more than files hold
+    net = net.to(kind)
+    wide = copy.deepcopy(net).float()(x.float())
+    assert torch.equal(net(x), wide) and wide.sum() > 0
+    net.export(tmp_path / "x.net")
+    assert torch.equal(
+        torch.from_numpy(predict(tmp_path / "x.net", x.flatten(1, -2).transpose(1, 2).int().numpy())), wide.flatten(1, -2).mT
+    )
+
+
 def test_sixteen_bits_drive_input_neurons_as_wider_ones_do(tmp_path):
     """bfloat16 has 8 bits for a product and for its sum with the bias; the block has more."""
     net = Network([Input({**STEP, "v_unit": 0.05}, weight=0.53125, bias=10.015625)]).bfloat16()

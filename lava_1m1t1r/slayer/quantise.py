@@ -10,6 +10,7 @@ import torch
 from ..arithmetic import WEIGHT_ONE
 from ..sums import ANY_WEIGHTS, BIAS_BOUNDS, EVEN_WEIGHTS
 from .buffers import owned
+from .exact import wide
 from .remade import remake
 from .threads import ranges, share
 from .weight_kernels import CELLS, PART, quantise_values, turn_masked
@@ -83,7 +84,7 @@ def quantise(x: torch.Tensor, step: float, low: float, high: float) -> torch.Ten
 def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
     """Quantised weight (out, in) of a synapse, which is read here, not called; 0 outside of ``mask``; multiples of 1/64."""
     remake(s)
-    w = s.weight
+    w = wide(s.weight)  # what comes of 16 bits, by a user's function or smoothing, is no 16 bits
     if mask is not None:
         w = w * mask.to(w).reshape(w.shape)
     if s.pre_hook_fx is not None:
@@ -102,9 +103,9 @@ def counts_for_file(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
 
 
 def quantise_bias(bias: torch.Tensor) -> torch.Tensor:
-    """Multiples of 1/64 within the 13 bits that files have."""
+    """Multiples of 1/64 within the 13 bits that files have, which numbers of 16 bits do not hold: those come back as 32."""
     low, high = BIAS_BOUNDS
-    return quantise(bias, 1 / WEIGHT_ONE, low / WEIGHT_ONE, high / WEIGHT_ONE)
+    return quantise(wide(bias), 1 / WEIGHT_ONE, low / WEIGHT_ONE, high / WEIGHT_ONE)
 
 
 def bias_counts(bias: torch.Tensor) -> np.ndarray:

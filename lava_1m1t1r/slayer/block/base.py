@@ -24,7 +24,8 @@ class Block(torch.nn.Module):
 
     Synapse and neurons work together in compiled loops: forward hooks on ``synapse`` and ``neuron`` are not called, those on the block
     are. An average of models (``torch.optim.swa_utils.AveragedModel``) keeps its ``use_buffers=False``: torch would truncate delays.
-    Outputs have time before neurons in memory, so they take ``reshape`` and no ``view``. Networks of 16-bit numbers give those of 32.
+    Outputs have time before neurons in memory, so they take ``reshape`` and no ``view``. Networks of 16-bit numbers give those of 32,
+    except behind norms of weights, which torch computes in 16.
     """
 
     neuron: Neuron | None
