@@ -317,3 +317,9 @@ def test_recurrent_weights_learn_only_if_they_shall(weight_norm, learns):
     net = block.m1t1r.Recurrent(NEURON, 3, 4, weight_norm=weight_norm, requires_grad=learns)
     assert {p.requires_grad for p in net.recurrent_synapse.parameters()} == {learns}
     assert all(p.requires_grad for p in net.input_synapse.parameters())
+
+
+@pytest.mark.parametrize("params", [None, NEURON], ids=["spikes pass", "neurons"])
+def test_input_blocks_are_pickled(params):
+    made, x = block.m1t1r.Input(params), spikes(2, 4, 30)
+    assert torch.equal(pickle.loads(pickle.dumps(made))(x), made(x))

@@ -115,7 +115,7 @@ class Input(Block, base.AbstractInput):
         self.neuron = None if neuron_params is None else Neuron(**neuron_params)
         if self.neuron is not None:
             self.neuron.learn_for(1)
-            self.pre_hook_fx = quantise_8bit
+        self.pre_hook_fx = quantise_8bit  # also where nothing is weighed: lava-dl's own is a lambda, which cannot be pickled
         del self.neuron_params
 
     @property
