@@ -180,3 +180,19 @@ def test_images_have_one_device_a_feature():
     assert mu.shape == (3, 16) and (mu == mu[:, :1]).all() and np.all(np.diff(mu[:, 0]) > 0)
     conv(torch.zeros(1, 2, 5, 5, 4))
     assert conv.neuron.params.device.mu.shape == (27,)
+
+
+def test_threads_share_a_layer_for_images_of_different_sizes(monkeypatch):
+    """Another thread's call may come at any time, here before the devices are made for the first one's size."""
+    net = block.m1t1r.Conv({**LEARNS, "params": presets.ZHAO2025_FIG2}, 2, 3, 3, weight_scale=3)
+    small, large = spikes(2, 2, 5, 5, 20), spikes(2, 2, 7, 7, 20)
+    expected, usual = net(small), net.neuron._nominal
+    assert expected.sum() > 0
+
+    def interrupted(size):
+        monkeypatch.undo()
+        net(large)
+        return usual(size)
+
+    monkeypatch.setattr(net.neuron, "_nominal", interrupted)
+    assert torch.equal(net(small), expected)

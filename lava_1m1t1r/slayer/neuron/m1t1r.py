@@ -219,15 +219,20 @@ class Neuron(base.Neuron):
     @property
     def params(self) -> StepParams:
         """Device and step as they are now: where devices learn, as learned so far."""
+        return self._params_of(self.num_neurons or self.nominal.device.size)
+
+    def _params_of(self, size: int | None) -> StepParams:
+        """The same for a call of ``size`` neurons; None: before the first one."""
         if self.learned is None:
             return self.nominal
-        size = self.num_neurons or self.nominal.device.size or self.learned.count  # before the first call
+        size = size or self.learned.count
         # by value: what writes to parameters past torch's bookkeeping (.data) counts as well
         state = (size, *(log.detach().double().cpu().numpy().tobytes() for log in self.learned.logs().values()))
-        if self._known is None or self._known[0] != state:
-            self._known = (state, self.learned.step(self.nominal, size))
+        known = self._known  # read once, as the program below: another thread may replace it by that of images of another size
+        if known is None or known[0] != state:
+            self._known = known = (state, self.learned.step(self.nominal, size))
             self._program = None
-        return self._known[1]
+        return known[1]
 
     @property
     def device_params(self) -> dict[str, Any]:
@@ -344,14 +349,15 @@ class Neuron(base.Neuron):
             warnings.warn(text, stacklevel=2)
 
     def _nominal(self, size: int) -> tuple[StepParams, FixedProgram, dict]:
-        params = self.params  # before the program, which it drops where learned devices have changed
-        if self._program is None or self._program[0] != size:
-            self._program = (size, params.fixed(size), {})
-        return params, *self._program[1:]
+        params = self._params_of(size)  # before the program, which it drops where learned devices have changed
+        program = self._program
+        if program is None or program[0] != size:
+            self._program = program = (size, params.fixed(size), {})
+        return params, *program[1:]
 
     def _drawn(self, size: int) -> tuple[StepParams, FixedProgram, dict]:
         """Devices drawn anew about the nominal ones."""
-        own = self.params
+        own = self._params_of(size)
         varied = own.device.with_variation(self.variation)
         # at once, not device by device as spread draws them: their number is the same in every call
         device = varied.deviating(
