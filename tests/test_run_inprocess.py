@@ -39,7 +39,7 @@ from lava.proc.s4d.process import S4d
 from lava.proc.sparse.process import Sparse
 from lava.utils.serialization import load, save
 from leftovers import left, watch_memory
-from nested.process import Layer
+from nested.process import Layer, Turned
 from noisy.process import Noisy, Ticking
 from told.process import Told
 from typed.process import TYPES, Typed
@@ -170,6 +170,15 @@ def test_every_and_ports_of_nested_processes():
     np.testing.assert_array_equal(thinned[layer_2.v], all_steps[layer.v][3::4])
     np.testing.assert_array_equal(thinned[layer_2.s_out], all_steps[layer.s_out][3::4])
     assert thinned[layer_2.v].dtype == np.int32
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (6,)])
+def test_a_port_behind_axes_that_a_nested_process_turns_is_recorded_as_a_sink_gets_it(shape):
+    turned, sink = Turned(data=np.arange(24).reshape(2, 3, 4), shape=shape), Sink(shape=shape, buffer=4)
+    turned.s_out.connect(sink.a_in)
+    with InProcess(turned, config(FLOAT)) as session:
+        got = session.run(4, record=[turned.s_out])[turned.s_out]
+        np.testing.assert_array_equal(got, np.moveaxis(session.get(sink.data), -1, 0))
 
 
 def test_a_recorded_var_may_go_on_with_wider_numbers_but_not_with_another_shape():

@@ -30,7 +30,7 @@ class Recorder:
     Parameters
     ----------
     *targets : Var or OutPort
-        Of any Process of the graph; an aliased Var or the port of a hierarchical Process leads to the inner one.
+        Of any Process of the graph; an aliased Var or the port of a hierarchical Process leads to the inner one, in the outer port's shape.
     every : int
         Record steps ``every``, ``2 * every``, ... of the graph.
 
@@ -200,13 +200,24 @@ class _VarTrack:
 
 
 class _PortTrack:
-    """Listens at an OutPort, as one more receiver: where it does not take a message, the sender fails."""
+    """Listens at an OutPort, as one more receiver: where it does not take a message, the sender fails.
 
-    def __init__(self, target: OutPort, task: Task, count: int):
+    Parameters
+    ----------
+    target : OutPort
+        What is recorded: ``source`` itself, or a port that leads outward from it, with other axes perhaps.
+    source : OutPort
+        Port of the task's Process.
+    task : Task
+    count : int
+        Number of rows.
+    """
+
+    def __init__(self, target: OutPort, source: OutPort, task: Task, count: int):
         self.task = task
         self.domain = _loihi_domain(task)
-        self._port = getattr(task.model, target.name)
-        self._name = f"{task.name}.{target.name}"
+        self._port = getattr(task.model, source.name)
+        self._name = f"{task.name}.{source.name}"
         require(
             isinstance(self._port, PyOutPortVectorDense),
             f"record: {self._name}",
@@ -214,15 +225,19 @@ class _PortTrack:
             type(self._port).__name__,
         )
         cure = "Record the port that it gets its messages from."
-        user = target.external_pipe_csp_recv_port if target.external_pipe_flag else None
+        user = source.external_pipe_csp_recv_port if source.external_pipe_flag else None
         require(user is None, f"record: {self._name}", "send to a Process, not to your code, to be recorded", type(user).__name__, cure)
-        self._shape = tuple(target.shape)
-        self.values = _zeros(count, self._shape, np.dtype(self._port._d_type))
+        self._shape = tuple(source.shape)
+        self._outward = [turn for turns in target.get_incoming_transform_funcs().values() for turn in turns]
+        self.values = _zeros(count, tuple(target.shape), np.dtype(self._port._d_type))
         self._sent: np.ndarray | None = None  # in this step
         self._port.csp_ports.append(self)
 
     def send(self, data) -> None:
-        self._sent = received(data, self._name, self._shape, self.values.dtype)
+        sent = received(data, self._name, self._shape, self.values.dtype)
+        for turn in self._outward:
+            sent = turn(sent)
+        self._sent = sent
 
     def join(self) -> None:
         """Do nothing, where the model's ports are told that the run is over: the track is taken away after that."""
@@ -264,7 +279,7 @@ def _track(target: Var | OutPort, executor: Executor, find: _Find, count: int) -
     sources: Sequence[OutPort] = [target] if target.process in executor.tasks else target.get_src_ports()
     known = len(sources) == 1 and sources[0].process in executor.tasks
     require(known, "record", "hold OutPorts of Processes of this graph", f"{target.name} of {target.process}")
-    return _PortTrack(sources[0], executor.tasks[sources[0].process], count)
+    return _PortTrack(target, sources[0], executor.tasks[sources[0].process], count)
 
 
 def _loihi_domain(task: Task) -> LoihiDomain:
