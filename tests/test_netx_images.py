@@ -172,6 +172,25 @@ def test_lava_equals_fast(rng, net, backend, tag):
 
 @pytest.mark.lava
 @pytest.mark.timeout(120)
+def test_convolutions_of_cuba_neurons_are_integers_without_a_tag(rng, net):
+    pytest.importorskip("lava.magma", reason="needs lava-nc")
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    from lava_1m1t1r.netx.graph.process import Network
+    from lava_1m1t1r.netx.terminal.process import Frames
+    from lava_1m1t1r.run import run
+
+    conv = replace(net.layers[1], neuron=CubaNeuron(1024, 128, 300), bias=None, delay=None)
+    readout = Layer(2, "affine", (3,), conv.size, weights(rng, 3, conv.size))
+    net = NetDescription((net.layers[0], conv, readout))
+    x, lava = frames(rng, net, batch=1), Network(net)
+    Frames(frames=x[0]).s_out.connect(lava.inp)
+    sent = run(lava, len(x[0]) + 1, Loihi2SimCfg(), record=[lava.out])[lava.out][1:]
+    assert type(lava.layers[0].synapse).__name__ == "Conv" and sent.any() and np.array_equal(sent, hdf5.predict(net, x)[0])
+
+
+@pytest.mark.lava
+@pytest.mark.timeout(120)
 def test_one_process_sends_to_a_conv(rng):
     """Lava would mistake the axes of what several send. Fusing is not mistaken about who is connected to what."""
     pytest.importorskip("lava.magma", reason="needs lava-nc")

@@ -19,7 +19,7 @@ from lava_1m1t1r.reference_network import run as run_loops
 
 pytest.importorskip("lava.magma", reason="needs lava-nc")
 from lava.magma.core.run_conditions import RunSteps
-from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.magma.core.run_configs import Loihi1SimCfg, Loihi2SimCfg
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.monitor.process import Monitor
 
@@ -307,8 +307,20 @@ def test_cuba_layers_do_not_run_in_floating_point(rng):
         hdf5.predict(net, x, tag="floating_pt")
     lava = Network(net)
     Frames(frames=x[0]).s_out.connect(lava.inp)
-    with pytest.raises(ProcessFailed, match="^CubaBlock '.*' could not be compiled(.|\n)*floating_pt"):
+    with pytest.raises(ProcessFailed, match="^Cuba(Block|LIF) '.*' could not be compiled(.|\n)*floating_pt"):
         run_guarded(lava, 5, Loihi2SimCfg(select_tag="floating_pt"))
+
+
+@pytest.mark.parametrize("config", (Loihi2SimCfg(), Loihi1SimCfg(), Loihi2SimCfg(select_tag="fixed_pt")), ids=("2", "1", "tag"))
+@pytest.mark.parametrize("interval", (None, STEPS))
+def test_cuba_layers_are_integers_without_a_tag(rng, config, interval):
+    """Lava then takes floating-point models where there are some: of synapses, which hand on the same numbers."""
+    net, x = network(rng, "cuba"), frames(rng, high=3)[:2]
+    lava = Network(net, input_message_bits=8, reset_interval=interval)
+    Frames(frames=x.reshape(-1, CHANNELS) if interval else x[0]).s_out.connect(lava.inp)
+    sent = run(lava, (2 * STEPS if interval else STEPS) + 1, config, record=[lava.out])[lava.out][1:]
+    expected = hdf5.predict(net, x if interval else x[:1])
+    assert expected.any() and np.array_equal(sent.reshape(expected.shape), expected)
 
 
 def test_lava_has_the_time_that_is_given_or_one_that_grows_with_the_steps(rng, monkeypatch):

@@ -10,10 +10,11 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.proc.lif.models import AbstractPyLifModelFixed, PyLifModelBitAcc, PyLifResetModelBitAcc
 
 from lava_1m1t1r.delay_lines import LinesRun
 from lava_1m1t1r.errors import require
-from lava_1m1t1r.netx.graph.process import Axon, Block, CubaBlock, Network
+from lava_1m1t1r.netx.graph.process import Axon, Block, CubaBlock, CubaLIF, CubaLIFReset, Network
 from lava_1m1t1r.proc.resets import starts_again
 from lava_1m1t1r.run.checks import fed, tell_of_zeros
 from lava_1m1t1r.run.failures import title
@@ -56,6 +57,26 @@ class PyNetworkModel(AbstractSubProcessModel):
             self.delay_lines = proc.delay_lines
         for i, block in enumerate(proc.layers):
             setattr(self, f"layer_{i}", block)
+
+
+class AbstractPyCubaLIFModel(AbstractPyLifModelFixed):
+    """Neurons that take their sums as integers: without a tag, Lava's synapses are floating-point ones and send whole numbers as floats."""
+
+    implements_process = None  # that of Lava's model, which must not be implemented again
+
+    def subthr_dynamics(self, activation_in):
+        """Take one step, without spikes."""
+        super().subthr_dynamics(activation_in.astype(np.int32, copy=False))
+
+
+@implements(proc=CubaLIF, protocol=LoihiProtocol)
+class PyCubaLIFModel(AbstractPyCubaLIFModel, PyLifModelBitAcc):
+    """Lava's bit-accurate LIF; it brings the tag ``fixed_pt``."""
+
+
+@implements(proc=CubaLIFReset, protocol=LoihiProtocol)
+class PyCubaLIFResetModel(AbstractPyCubaLIFModel, PyLifResetModelBitAcc):
+    """Lava's bit-accurate LIFReset; it brings the tag ``fixed_pt``."""
 
 
 class AbstractPyAxonModel(PyLoihiProcessModel):

@@ -79,6 +79,14 @@ class OneSender(InPort):
         super()._add_inputs(inputs)
 
 
+class CubaLIF(LIF):
+    """Lava's LIF with lava-dl's integers: in a run configuration without a tag, too, where Lava takes floating-point models."""
+
+
+class CubaLIFReset(LIFReset):
+    """:class:`CubaLIF` that is reset at an interval."""
+
+
 class AbstractBlock(AbstractProcess):
     """One layer: synapse, neuron, and what they need.
 
@@ -88,7 +96,7 @@ class AbstractBlock(AbstractProcess):
         Spikes in; spikes (or, of a readout, weighted sums) out.
     synapse, synapse_rec : Dense, Sparse or Conv
         ``synapse_rec`` is None where there is no recurrence. A Conv's ports are (W, H, C), all others flat.
-    neuron : M1T1R, LIF, LIFReset or None
+    neuron : M1T1R, CubaLIF, CubaLIFReset or None
         None for a readout.
     axon, axon_rec : Axon or None
         Delays of the outgoing and of the recurrent spikes.
@@ -158,7 +166,7 @@ class Block(AbstractBlock):
 
 
 class CubaBlock(AbstractBlock):
-    """A layer of Lava's LIF neurons with lava-dl's integers: runs under the tag ``fixed_pt``."""
+    """A layer of Lava's LIF neurons with lava-dl's integers: runs under the tag ``fixed_pt``, or none."""
 
 
 class Network(AbstractProcess):
@@ -360,8 +368,8 @@ def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess 
     if layer.bias is not None and layer.kind != "input":
         params["bias_mant"] = layer.bias
     if interval is None:
-        return LIF(shape=(layer.size,), **params)
-    return LIFReset(shape=(layer.size,), reset_interval=interval, reset_offset=offset, **params)
+        return CubaLIF(shape=(layer.size,), **params)
+    return CubaLIFReset(shape=(layer.size,), reset_interval=interval, reset_offset=offset, **params)
 
 
 def _axons(layer: Layer, interval: int | None, offset: int) -> tuple[Axon | None, Axon | None]:
