@@ -80,6 +80,83 @@ def test_what_cannot_be_copied_keeps_nothing_around_it_from_being_copied(where):
     assert mine.proc_params["values"][0] == 0
 
 
+def views():
+    """Array and a view of it, of every kind."""
+    base = np.arange(24.0)
+    cube = np.asfortranarray(base.reshape(2, 3, 4))
+    fields = np.zeros(3, [("a", np.int32), ("b", np.float64)])
+    turned = np.empty_like(cube.transpose(1, 0, 2))
+    return {
+        "a slice": (base, base[3:9:2]),
+        "turned round": (base, base[5::-1]),
+        "transposed": (cube, cube.transpose(2, 0, 1)),
+        "a slice of a cube in an order of its own": (turned, turned[1, :, 2:]),
+        "a field": (fields, fields["b"]),
+        "bytes": (base, base[2:].view(np.uint8)),
+        "repeated": (base, np.broadcast_to(base, (10**9, 24))),
+        "windows": (base, np.lib.stride_tricks.sliding_window_view(base, 5)),
+        "a view of a view": (base[4:], base[4:][1:]),
+        "nothing": (base, base[24:]),
+        "dates": (dates := np.zeros(3, "M8[s]"), dates[1:]),
+    }
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("of", views())
+def test_views_of_an_array_are_views_of_its_copy(of, swapped):
+    pair = views()[of]
+    order = slice(None, None, -1 if swapped else 1)
+    a, b = copies._copied(({"pair": pair[order]},), {})[0]["pair"][order]
+    for one, copied in zip(pair, (a, b), strict=True):
+        assert (copied.shape, copied.strides, copied.dtype) == (one.shape, one.strides, one.dtype)
+        assert copied.flags.writeable == one.flags.writeable and not np.shares_memory(copied, one)
+    assert b.ctypes.data - a.ctypes.data == pair[1].ctypes.data - pair[0].ctypes.data
+
+
+def test_of_a_large_array_only_a_part_is_copied_that_is_the_only_one():
+    large = np.zeros((1000, 5))
+    alone, beside, other = (copies._copied(({name: large[i] for i, name in enumerate(names)},), {})[0] for names in ("a", "ab", "a"))
+    assert alone["a"].base is None and other["a"].base is None
+    assert beside["b"].ctypes.data - beside["a"].ctypes.data == 40
+
+
+def test_a_model_that_changes_an_array_sees_it_in_its_view():
+    theta = np.zeros(4)
+
+    def told():
+        def step(model):
+            model.proc_params["theta"][:] += 1
+            return model.proc_params["held"].values[0] + model.proc_params["transposed"][0, 0]
+
+        return Told(step=step, theta=theta, held=Counter(theta[:2]), transposed=theta.reshape(2, 2).T)
+
+    assert recorded(told()) == in_lava(told()) == [2, 4, 6] and not theta.any()
+
+
+def test_an_array_to_be_read_only_remains_so_and_so_does_who_a_plain_object_is():
+    locked, unlocked = np.zeros(2), np.zeros(2)
+    view, locked.flags.writeable = locked[:1], False
+    nothing = object()
+    (got,) = copies._copied(({"view": view, "locked": locked, "unlocked": unlocked, "nothing": [nothing]},), {})
+    assert [got[name].flags.writeable for name in ("view", "locked", "unlocked")] == [True, False, True]
+    got["view"][0] = 1
+    assert got["locked"][0] == 1 and locked[0] == 0 and got["nothing"][0] is nothing
+
+
+def test_what_is_nested_too_deeply_to_be_copied_is_refused_and_what_cannot_be_copied_is_not():
+    chain = None
+    for _ in range(1000):
+        chain = Kept(chain)
+    with pytest.raises(ProcessFailed, match=r"^Told 'deep' could not be built(.|\n)*InputError: parameters must not hold one another"):
+        recorded(Told(chain=chain, name="deep"))
+
+    class Endless:
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+    assert recorded(Told(step=lambda m: m.time_step, endless=Endless())) == [1, 2, 3]
+
+
 def test_two_models_do_not_share_an_object_that_holds_a_lock():
     counter = Counter(np.zeros(1), threading.Lock())
     one, two = (Told(step=lambda m: m.proc_params["counter"].count(), counter=counter) for _ in range(2))

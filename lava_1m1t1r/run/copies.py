@@ -9,6 +9,7 @@ import mmap
 import random
 import sys
 import threading
+from collections import Counter
 from multiprocessing.managers import BaseProxy
 from multiprocessing.sharedctypes import SynchronizedBase
 from types import TracebackType
@@ -17,10 +18,15 @@ from typing import Any
 import numpy as np
 from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.core.process.process import AbstractProcess
+from numpy.lib.stride_tricks import DummyArray
+
+from ..errors import InputError
 
 _MOST_KINDS = 100
 """Largest number of types of objects that cannot be copied, among one Process's parameters, up to which everything around them is
 copied."""
+_DEEPEST = 100
+"""Depth at which objects hold one another, up to which it is the mistake of one of them if Python's recursion limit ends a copy."""
 _PLAIN = (int, float, str, bool, type(None), list, dict, tuple)
 _GLOBAL: dict[int, object] = {id(one): one for one in (random._inst, np.random.mtrand._rand)}
 """Generators behind ``random`` and ``np.random``, by id; each model has its own stream of them (:mod:`.random_streams`)."""
@@ -31,18 +37,26 @@ _OF_C = ctypes.c_int.__mro__[2]
 def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProcessBuilder:
     """Copy a builder's parameters and initial values, so that its model cannot change the user's or a neighbour's.
 
-    What is one object stays one, also where parameters and initial values share it. Not copied are:
+    What is one object stays one, also where parameters and initial values share it, and views of one array see each other's changes.
+    (They do not where a bytearray, a memoryview, a tensor, an array of objects or one of a subclass has the memory. Nor do Generators share
+    a BitGenerator, and a weakref leads to the user's object.) Not copied are:
 
     - memory that processes share (``np.memmap``, ``multiprocessing``'s arrays, SharedMemory and managers, torch's shared tensors), which
       a forked process writes to, too;
     - what cannot be copied (locks, open files), what closes something when it is collected (the end of a pipe), and threads. What holds
-      them is copied around them.
+      them is copied around them;
+    - plain ``object()``, which is known by its identity.
 
     Parameters
     ----------
     builder : PyProcessBuilder
     shared : dict
         ``id(object): object`` of what must not be copied: the Processes of the graph, their ports and Vars.
+
+    Raises
+    ------
+    InputError
+        For objects that hold one another more deeply than Python can follow.
     """
     own = copy.copy(builder)
     values = {name: var.value for name, var in builder.vars.items()}
@@ -62,11 +76,27 @@ def parameters(builder: PyProcessBuilder) -> dict[str, Any]:
 
 
 class _Memo(dict):
-    """Memo of ``copy.deepcopy``, which asks it with the id of each object for a copy: shared objects are their own."""
+    """Memo of ``copy.deepcopy``, which asks it with the id of each object for a copy: shared objects are their own.
 
-    def __init__(self, shared: dict[int, object], kinds: set[Any]):
+    Attributes
+    ----------
+    kinds : set
+        Types and ids of what is not copied.
+    whole : set of int
+        Ids of arrays that are copied wholly where one is a view of them.
+    parts : Counter
+        How many views were copied for themselves, by the ids of the arrays that they are views of.
+    """
+
+    def __init__(self, shared: dict[int, object], kinds: set[Any], whole: set[int]):
         super().__init__({**_GLOBAL, **shared})
-        self.kinds = kinds
+        self.kinds, self.whole = kinds, whole
+        self.parts: Counter[int] = Counter()
+        self.kept: list[np.ndarray] = []  # arrays, which may be temporary: another one would get their ids
+
+    def torn(self) -> set[int]:
+        """Return the ids of the arrays of which more than one part was copied for itself."""
+        return {one for one, count in self.parts.items() if count > 1 or one in self}
 
     def get(self, key: Any, default: Any = None) -> Any:
         found = super().get(key, default)
@@ -76,16 +106,56 @@ class _Memo(dict):
                 value = frame.f_locals["x"]
                 if type(value) in self.kinds or id(value) in self.kinds or _is_shared(value):
                     self[key] = found = value
+                elif isinstance(value, np.ndarray):
+                    self[key] = found = _copied_array(value, self)
+                    self.kept.append(value)
         return found
+
+
+def _copied_array(array: np.ndarray, memo: _Memo) -> np.ndarray:
+    """Copy an array, or what it is a view of, and make such a view of that. What is to be read only remains so."""
+    owner = _memory(array)
+    if type(array) is np.ndarray and isinstance(owner, np.ndarray) and owner is not array and not owner.dtype.hasobject:
+        if array.nbytes >= owner.nbytes or id(owner) in memo.whole:  # the part of a large array may be all that there is of it
+            return _view(array, owner, copy.deepcopy(owner, memo))
+        memo.parts[id(owner)] += 1
+    copied = array.__deepcopy__(memo)
+    copied.flags.writeable = array.flags.writeable
+    return copied
+
+
+def _view(array: np.ndarray, owner: np.ndarray, copied: np.ndarray) -> np.ndarray:
+    """The view of ``copied`` that ``array`` is of ``owner``."""
+    copied.flags.writeable = True  # for now: views made before an array was locked can be written to
+    start = array.ctypes.data - owner.ctypes.data
+    view: np.ndarray = np.ndarray(array.shape, array.dtype, copied.ravel("K").view(np.uint8), start, array.strides)
+    view.flags.writeable = array.flags.writeable
+    copied.flags.writeable = owner.flags.writeable
+    return view
+
+
+def _memory(value: Any) -> Any:
+    """What holds an array's memory, innermost: the array itself, one that it is a view of, or what numpy did not make."""
+    while isinstance(value, (np.ndarray, DummyArray)) and value.base is not None:
+        value = value.base
+    return value
 
 
 def _copied(value: tuple[dict[str, Any], ...], shared: dict[int, object]) -> tuple[dict[str, Any], ...]:
     kinds: set[Any] = set()
+    whole: set[int] = set()
     for _ in range(_MOST_KINDS):
+        memo = _Memo(shared, kinds, whole)  # a new one, for a copy that fails leaves half-filled containers in it
         try:
-            return copy.deepcopy(value, _Memo(shared, kinds))  # a copy that fails leaves half-filled containers in its memo
+            copied = copy.deepcopy(value, memo)
+            if whole or not memo.torn():
+                return copied
+            whole = memo.torn()
         except Exception as error:
-            culprit = _culprit(error.__traceback__)
+            if isinstance(error, RecursionError) and len(_copying(error.__traceback__)) > _DEEPEST:
+                cure = "Hold them in a list instead, or raise sys.setrecursionlimit."
+                raise InputError(f"parameters must not hold one another more deeply than Python can follow. {cure}") from None
+            culprit = _copying(error.__traceback__)[-1]
             kind = type(culprit)
             if kind in _PLAIN:
                 break
@@ -96,17 +166,17 @@ def _copied(value: tuple[dict[str, Any], ...], shared: dict[int, object]) -> tup
 
 def _alone(value: Any, shared: dict[int, object]) -> Any:
     try:
-        return copy.deepcopy(value, _Memo(shared, set()))
+        return copy.deepcopy(value, _Memo(shared, set(), set()))
     except Exception:
         return value
 
 
-def _culprit(trace: TracebackType | None) -> Any:
-    """Innermost object that ``copy.deepcopy`` was copying when it failed."""
-    found = None
+def _copying(trace: TracebackType | None) -> list[Any]:
+    """Objects that ``copy.deepcopy`` was copying when it failed, each within the one before."""
+    found = []
     while trace is not None:
         if trace.tb_frame.f_code is copy.deepcopy.__code__:
-            found = trace.tb_frame.f_locals["x"]
+            found.append(trace.tb_frame.f_locals["x"])
         trace = trace.tb_next
     return found
 
@@ -115,11 +185,11 @@ def _is_shared(value: Any) -> bool:
     """Whether there is only one of ``value``, or a forked process would see the same memory instead of its own copy."""
     if type(value) in _PLAIN:
         return False
-    if isinstance(value, (BaseProxy, SynchronizedBase, mmap.mmap, threading.Thread)):
+    if type(value) is object or isinstance(value, (BaseProxy, SynchronizedBase, mmap.mmap, threading.Thread)):
         return True
     if hasattr(type(value), "__del__"):
         return not isinstance(value, (io.StringIO, io.BytesIO))  # files that are memory, and have nothing to close
-    while isinstance(value, np.ndarray):
+    while isinstance(value, (np.ndarray, DummyArray)):
         if isinstance(value, np.memmap) and value.mode == "c":
             return False
         value = value.base
