@@ -23,7 +23,7 @@ from faulty.models import PyFaultyModel
 from faulty.process import Faulty
 from graphs import CASES, FIXED, FLOAT, T, dice, learning, nested, recurrent, sparse
 from kinds.models import ChipElsewhereModel
-from kinds.process import Elsewhere, Kinds, NoEntries, Orphan
+from kinds.process import Elsewhere, Hooked, Kinds, NoEntries, Orphan
 from lava.magma.compiler.compiler import Compiler
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
@@ -703,6 +703,10 @@ def test_what_does_not_run_in_process_is_refused_by_name():
         chosen = Loihi2SimCfg(exception_proc_model_map={Elsewhere if by_class else chip: ChipElsewhereModel})
         with pytest.raises(InputError, match="'chip' must have a ProcessModel that runs on a CPU in Python; got 'ChipEls"):
             run(chip, T, chosen)
+    with pytest.raises(
+        InputError, match=r"Hooked 'mine': PyHookedModel\.start must be Lava's own(.|\n)*in __init__ or in the first run_spk"
+    ):
+        run(Hooked(name="mine"), T, config())
     lif, wire = LIF(shape=(3,)), VarWire()
     wire.connect_var(lif.v)
     try:

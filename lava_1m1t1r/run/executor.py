@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.compiler.executable import Executable
+from lava.magma.core.model.py.model import AbstractPyProcessModel
 from lava.magma.core.process.ports.ports import InPort, create_port_id
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.runtime.runtime_services.runtime_service import AsyncPyRuntimeService, LoihiPyRuntimeService
 
-from ..errors import InputError, missing
+from ..errors import InputError, missing, require
 from .alarm import Alarm, TimeIsOver, comes_from_outside
 from .channels import Channel, ExternalChannel
 from .copies import members, parameters
@@ -80,11 +81,22 @@ class Executor:
         self.settings: Settings  # of the models, once they are built
         self.random_start: Any
         self.tasks: dict[AbstractProcess, Task] = {}
+        self._check_models(executable)
         self._check_parameters(executable)
         for process, builder in executable.proc_builders.items():
             self.tasks[process] = Task(self, process, builder)
         self._connect(executable)
         self._domains(executable)
+
+    def _check_models(self, executable: Executable) -> None:
+        """Refuse models that replace what their process does in Lava: here they have none, and it would not be called."""
+        for process, builder in executable.proc_builders.items():
+            for name in ("start", "run"):
+                kind = builder.proc_model
+                lavas = getattr(kind, name) is getattr(AbstractPyProcessModel, name)
+                cure = "Do it in __init__ or in the first run_spk; or use lava_1m1t1r.run.guarded."
+                place = f"{title(process)}: {kind.__name__}.{name}"
+                require(lavas, place, "be Lava's own, for nothing calls it in one process", "one of the model's", cure)
 
     def _check_parameters(self, executable: Executable) -> None:
         owners: dict[int, AbstractProcess] = {}

@@ -3,7 +3,7 @@
 import random
 
 import numpy as np
-from kinds.process import Dice, Elsewhere, Kinds, NoEntries, Tally
+from kinds.process import Dice, Elsewhere, Hooked, Kinds, NoEntries, Tally
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.model import AbstractProcessModel
 from lava.magma.core.model.py.model import PyLoihiProcessModel
@@ -89,3 +89,11 @@ class PyDiceModel(PyLoihiProcessModel):
 @requires(Loihi2NeuroCore)
 class ChipElsewhereModel(AbstractProcessModel):
     v: np.ndarray = LavaPyType(np.ndarray, int)
+
+
+@implements(proc=Hooked, protocol=LoihiProtocol)
+@requires(CPU)
+class PyHookedModel(PyLoihiProcessModel):
+    def start(self):
+        self.began = True
+        super().start()

@@ -71,3 +71,7 @@ class Elsewhere(AbstractProcess):
 
 class Orphan(AbstractProcess):
     """Has no model."""
+
+
+class Hooked(AbstractProcess):
+    """Its model has a ``start`` of its own."""
