@@ -101,6 +101,25 @@ def test_equals_lava_dls_own_netx(made):
     assert np.array_equal(tap.values(), hdf5.predict(path, frames)[0])
 
 
+@pytest.mark.parametrize("made", ("input",), indirect=True)
+def test_what_was_read_and_written_anew_is_read_by_lava_dl(made, tmp_path):
+    """Which takes one bias for all inputs; files with one each are read here alike."""
+    _, _, frames, path = made
+    net = schema.read(path)
+    schema.write(tmp_path / "anew.net", net)
+    assert len(netx.hdf5.Network(net_config=str(tmp_path / "anew.net"))) == len(net.layers)
+    first, same = net.layers[0], net.layers[0].bias
+    for bias, held in ((same, 1), (same + np.arange(CHANNELS, dtype=np.int32), CHANNELS)):
+        schema.write(tmp_path / "own.net", (first.replace(bias=bias), *net.layers[1:]))
+        assert np.array_equal(schema.read(tmp_path / "own.net").layers[0].bias, bias)
+        with h5py.File(tmp_path / "own.net", "r+") as file:
+            assert file["layer/0/bias"].shape == (held,)
+            del file["layer/0/bias"]
+            file["layer/0/bias"] = bias
+        assert np.array_equal(schema.read(tmp_path / "own.net").layers[0].bias, bias)
+    assert np.array_equal(hdf5.predict(tmp_path / "anew.net", frames), hdf5.predict(path, frames))
+
+
 @pytest.mark.parametrize("name", ("alif", "sigma_delta"))
 def test_neurons_that_are_not_known_are_refused(tmp_path, name):
     params = {"threshold": 1.0, "requires_grad": False}

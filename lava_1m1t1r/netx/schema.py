@@ -394,10 +394,10 @@ def _without_zeros(layer: Layer) -> Layer:
 
 
 def _by_feature(layer: Layer, values: np.ndarray | None) -> np.ndarray | None:
-    """Of images one value a feature, as lava-dl writes and reads them, where the neurons of each agree."""
-    if values is None or layer.conv is None:
+    """Of images one value a feature, and of inputs one for all, as lava-dl writes and reads them, where the neurons of each agree."""
+    if values is None or (layer.conv is None and layer.kind != "input"):
         return values
-    rows = np.asarray(values).reshape(layer.conv.features, -1)
+    rows = np.asarray(values).reshape(1 if layer.conv is None else layer.conv.features, -1)
     return rows[:, 0] if np.all(rows == rows[:, :1]) else values
 
 
