@@ -482,6 +482,23 @@ def test_lavas_own_calls_work_inside():
             process.run(RunSteps(num_steps=T))
 
 
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+@pytest.mark.parametrize("blocking", [True, False])
+def test_no_steps_are_lavas_way_to_set_vars_before_the_first(runner, blocking):
+    lif = LIF(shape=(3,), du=0.0, dv=0.0, vth=100)
+    with runner(lif, config(FLOAT)) as session:
+        for value in (1, 2):
+            lif.run(RunSteps(num_steps=0, blocking=blocking))
+            lif.wait()
+            lif.u.set(np.full(3, value))
+        lif.run(RunSteps(num_steps=1))
+        assert lif.v.get().tolist() == [2, 2, 2]
+        with pytest.raises(InputError, match="^steps must"):
+            session.run(0)
+    with pytest.raises((NotRunning, RuntimeError)):
+        lif.run(RunSteps(num_steps=0))
+
+
 def test_a_session_is_entered_once_and_used_inside():
     process, variables = recurrent(FLOAT)
     session = InProcess(process, config())

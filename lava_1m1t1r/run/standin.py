@@ -42,7 +42,9 @@ class StandIn:
         require(known, "condition", "be RunSteps or RunContinuous", type(condition).__name__)
         steps = condition.num_steps if isinstance(condition, RunSteps) else None
         self.num_steps = sys.maxsize if steps is None else steps
-        if steps is None or not condition.blocking:
+        if steps == 0:  # Lava's way to build a graph whose Vars are set before its first step: here it is built
+            self._session._be_ready()
+        elif steps is None or not condition.blocking:
             self._session.start(steps)
         else:
             self._session.run(steps)
