@@ -71,7 +71,8 @@ class InProcess:
 
     - variables of modules, classes and functions (what a function given as a parameter closes over), and the current folder;
     - the random numbers of libraries other than numpy and Python (torch), and settings other than those named above;
-    - generators and objects with a ``__del__`` that a Process was given. They go on where the last run left them, after a ``reset``, too.
+    - generators and objects with a ``__del__`` that a Process was given. They go on where the last run left them, after a ``reset``, too;
+    - threads that a model starts: daemons go on after the session, while in Lava they end with the model's process.
 
     A model's helper threads cannot use its ports. Two threads cannot run graphs at once, for they share ``np.random``. Another thread
     that draws from there or from ``random`` meanwhile takes the models' numbers: it needs a Generator of its own
@@ -260,7 +261,8 @@ class InProcess:
     def pause(self) -> None:
         """End a run that was started without blocking, with the step that it is in; one that no model has begun is not done.
 
-        What has been sent to an Injector is taken first.
+        What has been sent to an Injector is taken first: by the Injector, and in that step by models of the LoihiProtocol behind it. An
+        asynchronous model behind it is told of the pause, and receives what is left only if it goes on until its port is empty.
         """
         self._check_moves()
         if self.running:
@@ -330,7 +332,10 @@ class InProcess:
             raise
 
     def reset(self) -> None:
-        """Put every Process back to its initial state, without compiling anew."""
+        """Put every Process back to its initial state, without compiling anew.
+
+        Parameters and initial values are copied again, from the user's objects: an array that was changed since then is taken as it is now.
+        """
         self._check_open()
         with alone():
             self._built.end()
