@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lava_1m1t1r import StepParams, cli, description, presets
+from lava_1m1t1r import StepParams, cli, layers, presets
 from lava_1m1t1r.delay_lines import outgoing
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import InputError
@@ -150,7 +150,7 @@ class Halves(Layer):
 
 
 def test_a_kind_is_known_by_its_matrix_wherever_it_runs(rng, monkeypatch):
-    monkeypatch.setattr(description, "KINDS", (*description.KINDS, "halves"))
+    monkeypatch.setattr(layers, "KINDS", (*layers.KINDS, "halves"))
     about = {"kind": "halves", "shape": (6,), "inputs": 16, "bias": np.full(6, 200, np.int32), "neuron": M1T1RNeuron(StepParams(FIG2))}
     strange = Halves(0, weight=weights(rng, 20, 127, 6, 8), **about)
     nets = [NetDescription((layer,)) for layer in (strange, Layer(0, weight=strange.matrix(), **about))]
