@@ -364,3 +364,44 @@ def test_a_bias_may_be_the_largest_of_either_sign(bias, tmp_path):
     assert verdicts(tmp_path / "kept")["bits of a bias"]["needed"] == 13
     with pytest.raises(InputError, match=r"layer/0 bits of a bias must keep to 13 bits .*got 14\. Use smaller biases"):
         deploy_loihi(NetDescription((replace(layer, bias=np.array([0, bias + np.sign(bias)])),)), tmp_path / "out")
+
+
+def test_a_kernel_for_all_channels_is_read_back_as_those_of_all(tmp_path):
+    conv = Convolution((2, 4, 4), 2, (3, 3), (1, 1), (0, 0), (1, 1), 1)
+    net = NetDescription(
+        (
+            Layer(
+                0,
+                "conv",
+                conv.shape,
+                conv.sources,
+                np.full((1, 1, 3, 3), 40),
+                conv=conv,
+                neuron=M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2)),
+            ),
+        )
+    )
+    assert deploy_loihi(net, tmp_path / "out").facts["network.net read back"] == "equal"
+
+
+def test_infinite_numbers_of_each_neuron_are_told_as_text(tmp_path):
+    device = replace(presets.ZHAO2025_TABLE1, v0=np.full(3, np.inf), mu=presets.ZHAO2025_TABLE1.mu * np.array([1, 1.1, 0.9]))
+    net = NetDescription((Layer(0, "dense", (3,), 4, np.full((3, 4), 60), neuron=M1T1RNeuron(StepParams(device))),))
+    deploy_loihi(net, tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "handoff" / "parameters.json").read_text())["layer_0"]["device [SI units]"]
+    assert told["v0"] == ["inf"] * 3 and told["mu"] == device.mu.tolist()
+
+
+def test_what_has_no_form_in_the_file_is_told_of_the_network_and_not_of_a_temporary_file(tmp_path):
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2))
+    net = NetDescription((Layer(0, "dense", (3,), 4, np.full((3, 4), 60), weight_rec=np.full((3, 3), 2), neuron=neuron),))
+    with pytest.raises(InputError, match="^network: layer/0/weight_rec must .* The package holds the network as network.net"):
+        deploy_loihi(net, tmp_path / "out")
+
+
+def test_flat_layers_behind_a_flatten_are_told_as_lava_dl_refuses_them(tmp_path):
+    def layer(index, size, inputs):
+        return Layer(index, "dense", (size,), inputs, np.full((size, inputs), 60), neuron=CubaNeuron(1024, 128, 640))
+
+    net = NetDescription((layer(0, 9, 4), Layer(1, "flatten", (9,), 9), layer(2, 2, 9)))
+    assert any("layer 1 (flatten) is refused behind neurons that are flat" in note for note in deploy_loihi(net, tmp_path / "out").notes)

@@ -98,6 +98,39 @@ def test_clock_cycles_are_those_stated(noise, rng):
 
 
 @pytest.mark.needs("iverilog")
+def test_the_largest_step_may_be_a_samples_first_and_lanes_are_advised_where_they_help(tmp_path):
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, v_unit=0.25, substeps=1))
+    lines = Layer(0, "delay_lines", (200,), 50, delay=np.arange(200, dtype=np.int32) % 63)
+    nets_of = {
+        "plain": NetDescription((Layer(0, "dense", (4,), 100, np.full((4, 100), 2), neuron=neuron),)),
+        "lines": NetDescription((lines, Layer(1, "dense", (4,), 200, np.full((4, 200), 2), neuron=neuron))),
+    }
+    for name, net in nets_of.items():
+        found = {}
+        for at in (0, 1, 10):
+            frames = np.zeros((1, 24, net.inputs), int)
+            frames[:, at : at + 1] = 3
+            of_lanes = [rtl_target.deploy_rtl(net, tmp_path / f"{name}{at}-{k}", frames=frames, simulator="icarus", clock_hz=1e5, lanes=k)
+                        for k in (1, 64)]  # fmt: skip
+            found[at] = [report.facts["cycles a step, largest"] for report in of_lanes]
+            helped = found[at][1] / 1e5 < net.dt
+            assert any(note.endswith("or more lanes.") for note in of_lanes[0].notes) == helped
+        assert len({tuple(cycles) for cycles in found.values()}) == 1, found
+
+
+@pytest.mark.needs("iverilog")
+def test_input_neurons_with_recurrent_weights_are_those_of_the_network():
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2, v_unit=0.25, substeps=1))
+    weight_rec = np.array([[0, -200], [-200, 0]])
+    net = NetDescription((Layer(0, "input", (2,), 2, np.array([220]), weight_rec=weight_rec, neuron=neuron),))
+    frames = np.zeros((1, 200, 2), int)
+    frames[:, ::2] = 1
+    frames[:, :, 1] *= np.arange(200) % 5 > 0
+    assert FastNetwork(net).run(frames).out.any()
+    assert "all equal" in nets.simulated(net, drawn(net), frames)["simulated by icarus"]
+
+
+@pytest.mark.needs("iverilog")
 def test_clock_cycles_of_a_readout_are_those_stated(rng):
     """With more sums than the layer before it has work."""
     net = NetDescription((nets.layer(rng, 0, 5, 2, scale=5, substeps=1), nets.layer(rng, 1, 2, 90, "affine")))
@@ -388,12 +421,12 @@ def test_a_clock_too_slow_for_the_largest_step_is_told_and_samples_without_spike
     slow, fast = (rtl_target.deploy_rtl(net, tmp_path / f"{clock:g}", clock_hz=clock, **given) for clock in (1e3, 1e9))
     assert any("live input needs a clock of" in note for note in slow.notes) and not any("live input" in note for note in fast.notes)
     share = slow.facts["cycles a step, largest"] / 1e3 / net.dt
-    told = f"live input needs a clock of {share * 1e-3:.3g} MHz, or fewer substeps or neurons a layer."  # lanes add weights alone
+    told = f"live input needs a clock of {share * 1e-3:.3g} MHz, or fewer substeps, neurons a layer or delay lines."
     assert any(told in note for note in slow.notes)
     resting = max(slow.facts["cycles of a frame without spikes"].values())
     assert resting < slow.facts["cycles a step, largest"]
     between = rtl_target.deploy_rtl(net, tmp_path / "between", clock_hz=1.01 * resting / net.dt, **given)
-    assert any(note.endswith(" MHz, or more lanes.") for note in between.notes)
+    assert any(note.endswith(" MHz, or fewer substeps, neurons a layer or delay lines.") for note in between.notes)  # one neuron: one lane
     assert between.facts["time a sample, mean [s]"] == pytest.approx(8 * between.facts["time a step, mean [s]"])
     assert slow.notes[0].startswith("Times assume a clock of 0.001 MHz") and fast.notes[0].startswith("Times assume a clock of 1000 MHz")
     assert slow.facts["time a step, mean [s]"] == slow.facts["cycles a step, mean"] / 1e3 < slow.facts["cycles a step, largest"] / 1e3

@@ -14,7 +14,7 @@ from .. import __version__
 from .._support.files import as_json, scratch
 from ..arithmetic import unpack
 from ..description import NetDescription
-from ..errors import counted, require, whole
+from ..errors import FormatError, InputError, counted, require, whole
 from ..fast import FastNetwork
 from ..layers import M1T1RNeuron
 from ..netx.schema import read, write
@@ -138,7 +138,7 @@ def _notes(net: NetDescription, layers: tuple[LayerResources, ...]) -> list[str]
         notes.append(f"{layers_need} microcode that is to be written (handoff/nc_model.py). {loader}.")
     else:
         unlike = unlike_in_netx(net)
-        own = "All neurons are CUBA: lava-dl's own netx loads the file too, with equal spikes."
+        own = "All neurons are CUBA: lava-dl's own netx loads the file too, with equal spikes for inputs of 0 and 1 (it takes counts as 1)."
         notes.append(own if not unlike else f"lava-dl's own netx does not run this file alike: {', '.join(unlike)}.")
     return notes
 
@@ -146,6 +146,9 @@ def _notes(net: NetDescription, layers: tuple[LayerResources, ...]) -> list[str]
 def unlike_in_netx(net: NetDescription) -> list[str]:
     """What the netx of lava-dl 0.6.0 refuses, leaves out or times otherwise, in a network of CUBA neurons."""
     found = ["delay lines are refused"] if net.delay_lines is not None else []
+    for before, x in zip(net.layers, net.layers[1:], strict=False):
+        if x.kind == "flatten" and len(before.shape) == 1:
+            found.append(f"layer {x.index} (flatten) is refused behind neurons that are flat")
     for x in net.active:
         if x.kind not in ("dense", "dense_rec", "conv") or not x.spiking or x.weight is None or not x.weight.any():
             found.append(f"layer {x.index} ({x.kind}) is refused or left out")
@@ -161,7 +164,11 @@ def unlike_in_netx(net: NetDescription) -> list[str]:
 def _net_file(net: NetDescription) -> bytes:
     with scratch() as folder:
         path = Path(folder) / NET_FILE
-        write(path, net)
+        try:
+            write(path, net)
+        except FormatError as error:  # of a layer that is made in memory and has no form in the file
+            text = str(error).replace(str(path), net.source or "network")
+            raise InputError(f"{text} The package holds the network as {NET_FILE}.") from error
         if not same(read(path), net):
             raise VerificationError(f"{NET_FILE} read back is not the network.")
         return path.read_bytes()
@@ -197,7 +204,7 @@ def _parameters(layer: Any) -> dict[str, Any]:
         values = np.asarray(getattr(p, name))
         constants[name] = int(values[0]) if np.all(values == values[0]) else values
     tables = {name: dict(zip(("base", "step", "exponent"), unpack(getattr(p, name)), strict=True)) for name in TABLES}
-    device = {name: str(value) if np.size(value) == 1 and np.isinf(value) else value for name, value in step.device.as_dict().items()}
+    device = {name: _finite(value) for name, value in step.device.as_dict().items()}
     return {
         "neurons": layer.size,
         "substeps": step.substeps,
@@ -209,6 +216,13 @@ def _parameters(layer: Any) -> dict[str, Any]:
         "device [SI units]": device,
         "step": {"dt": step.dt, "v_unit": step.v_unit, "v_in_max": step.v_in_max},
     }
+
+
+def _finite(value: Any) -> Any:
+    """Numbers, of which JSON has no infinite ones: these become text."""
+    if not np.any(np.isinf(value)):
+        return value
+    return str(value) if np.ndim(value) == 0 else [str(v) if np.isinf(v) else v for v in np.asarray(value).tolist()]
 
 
 def _json(value: Any) -> str:

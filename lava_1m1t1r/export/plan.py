@@ -27,7 +27,8 @@ class PlanLayer:
     outputs: int
     """Number of outputs, N."""
     weight: np.ndarray
-    """Weights (N, C), int8 in steps of ``2**weight_shift`` counts; (1,) for an input layer, one weight for all its channels."""
+    """Weights (N, C), int8 in steps of ``2**weight_shift`` counts; (1,) for an input layer without recurrence, one weight for all its
+    channels."""
     weight_shift: int
     """Left shift from stored weights to counts, 0 or 1: quantised weights of mixed sign are even, and their last bit need not be stored."""
     weight_rec: np.ndarray | None
@@ -127,7 +128,8 @@ def plan(net: NetDescription) -> Plan:
 
 def _lower(layer: Layer) -> PlanLayer:
     n = layer.size
-    weight, weight_shift = narrow(layer.own_weight if layer.kind == "input" else layer.matrix())
+    single = layer.kind == "input" and layer.weight_rec is None  # recurrent weights are rows behind those of the inputs
+    weight, weight_shift = narrow(layer.own_weight if single else layer.matrix())
     weight_rec, rec_shift = (None, 0) if layer.weight_rec is None else narrow(layer.weight_rec)
     step = layer.step
     return PlanLayer(

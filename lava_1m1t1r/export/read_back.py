@@ -22,10 +22,16 @@ def same(a: NetDescription, b: NetDescription) -> bool:
 
 
 def _same_layer(x: Layer, y: Layer) -> bool:
-    arrays = ("weight", "weight_rec", "bias", "delay", "delay_rec")
+    arrays = ("weight_rec", "bias", "delay", "delay_rec")
     if (x.index, x.kind, x.shape, x.inputs, x.conv) != (y.index, y.kind, y.shape, y.inputs, y.conv):
         return False
-    return all(np.array_equal(_empty_if_zero(getattr(x, k)), _empty_if_zero(getattr(y, k))) for k in arrays) and _same_neuron(x, y)
+    pairs = [(_full_weight(x), _full_weight(y)), *((getattr(x, k), getattr(y, k)) for k in arrays)]
+    return all(np.array_equal(_empty_if_zero(a), _empty_if_zero(b)) for a, b in pairs) and _same_neuron(x, y)
+
+
+def _full_weight(layer: Layer) -> np.ndarray | None:
+    """Its weights; of a convolution those of all kernels, also where one stands for several."""
+    return layer.weight if layer.weight is None or layer.conv is None else layer.conv.full(layer.weight)
 
 
 def _same_neuron(x: Layer, y: Layer) -> bool:

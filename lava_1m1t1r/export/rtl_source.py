@@ -62,6 +62,7 @@ def lines_bits(plan: Plan) -> int:
 def lines_cycles(plan: Plan, frames: Any) -> Any:
     """Clock cycles of the delay lines for frames (..., T, C) of spike counts; the first layer may work at the same time."""
     assert plan.lines is not None
+    frames = np.asarray(frames, np.int64)  # of bytes, 0 - 1 would be 255
     sent = on_lines(frames, plan.lines)
     return 3 * np.sum(frames, -1) + 3 * plan.lines.size + np.maximum(sent - 1, 0).sum(-1) + 2
 

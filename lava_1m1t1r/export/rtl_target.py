@@ -14,6 +14,7 @@ import numpy as np
 
 from .._support.files import scratch
 from ..budget import GENERATOR_WIDTH
+from ..delay_lines import on_lines, outgoing
 from ..description import NetDescription
 from ..dynamics import State
 from ..errors import flag, number, require, whole
@@ -28,6 +29,7 @@ from .tools import call, require_program, write_sources
 SIMULATORS = {"verilator": "verilator", "icarus": "iverilog"}
 """Programs of the simulators, by the names that users give."""
 _MEAN, _LARGEST = "cycles a step, mean", "cycles a step, largest"
+_MOST_LANES = 64
 
 
 def sums_fit_twenty_four_bits(net: NetDescription) -> None:
@@ -91,8 +93,8 @@ def deploy_rtl(
     """
     net = rules.accepted(net, out_dir, RULES)
     name = verilog_module(name)
-    lanes = whole(lanes, "lanes", least=1, most=64)
-    require(lanes.bit_count() == 1, "lanes", "be a power of two from 1 to 64", lanes)
+    lanes = whole(lanes, "lanes", least=1, most=_MOST_LANES)
+    require(lanes.bit_count() == 1, "lanes", f"be a power of two from 1 to {_MOST_LANES}", lanes)
     clock_hz = number(clock_hz, "clock_hz", above=0.0)
     synthesise = flag(synthesise, "synthesise")
     require(isinstance(simulator, str) and simulator in SIMULATORS, "simulator", f"be one of {', '.join(SIMULATORS)}", simulator)
@@ -121,11 +123,13 @@ def deploy_rtl(
         network = FastNetwork(net)
         sources |= bench_files(network, frames)
         facts |= simulate(network, sources, frames, simulator)
+        records = network.run(frames, record="all", threads=1).layers
         if _LARGEST in facts:
+            facts[_LARGEST] = max(facts[_LARGEST], largest_step(lowered, lanes, frames, records))
             facts["time a step, mean [s]"] = facts[_MEAN] / clock_hz
             facts["time a sample, mean [s]"] = facts[_MEAN] * frames.shape[1] / clock_hz
             facts["largest step, share of the network's step"] = facts[_LARGEST] / clock_hz / lowered.dt
-        notes += _late(facts, clock_hz, lowered.dt)
+        notes += _late(facts, clock_hz, lowered.dt, largest_step(lowered, _MOST_LANES, frames, records))
     else:
         notes.append("Not simulated: give frames to compare all spikes and states.")
     if synthesise:
@@ -142,15 +146,38 @@ def _require_simulator(simulator: str) -> None:
     require(plain, "the folder of temporary files", "have no white space in its name, for verilator's make", folder, cure)
 
 
-def _late(facts: Mapping[str, Any], clock_hz: float, dt: float) -> list[str]:
-    """Note that the largest step takes longer than ``dt`` [s], with the cure, or that no step was measured; none if all is well."""
+def largest_step(lowered: Plan, lanes: int, frames: np.ndarray, records: Sequence[Any]) -> int:
+    """Most clock cycles that a part of the design takes for a step of these samples, by the spikes that reach it. Those of the first steps
+    count as well, which no interval between output frames shows: these come with the reset.
+
+    Parameters
+    ----------
+    lowered : Plan
+    lanes : int
+    frames : (B, T, C) int
+    records : sequence of LayerRecord
+        What the layers do under ``frames``.
+    """
+    cycles, arriving = [], frames
+    if lowered.lines is not None:
+        cycles, arriving = [rtl_source.lines_cycles(lowered, frames)], on_lines(frames, lowered.lines)
+    for layer, record in zip(lowered.layers, records, strict=True):
+        own = 0 if layer.weight_rec is None else outgoing(record.spikes, layer.delay_rec).sum(-1, dtype=np.int64)
+        cycles.append(rtl_source.frame_cycles(layer, lanes, arriving.sum(-1, dtype=np.int64), own))
+        if record.spikes is not None:
+            arriving = outgoing(record.spikes, layer.delay)
+    return int(np.max(cycles))
+
+
+def _late(facts: Mapping[str, Any], clock_hz: float, dt: float, widest: int) -> list[str]:
+    """Note that the largest step takes longer than ``dt`` [s], with the cure, or that no step was measured; none if all is well.
+    ``widest``: cycles of the largest step with the most lanes."""
     if _LARGEST not in facts:
         return ["Cycles a step are not known: between the reset and the end of such short samples there is no whole step."]
     if facts[_LARGEST] / clock_hz <= dt:
         return []
     least = facts[_LARGEST] / dt / 1e6
-    resting = max(facts["cycles of a frame without spikes"].values())  # which lanes do not shorten
-    other = "more lanes" if resting / clock_hz < dt else "fewer substeps or neurons a layer"
+    other = "more lanes" if widest / clock_hz < dt else "fewer substeps, neurons a layer or delay lines"
     return [f"The largest step takes longer than the network's own: live input needs a clock of {least:.3g} MHz, or {other}."]
 
 
