@@ -215,6 +215,10 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
     assert len(seen) == 22 and seen_tasks[-1].learn == ("mu", "r_control")  # other networks have no devices that could
     assert accuracy.main([*arguments, "--only", "GRU", "--leave-out", "b", "--taps", "0", "3"]) == 0
     assert len(seen) == 23 and seen_tasks[-1].taps == (0, 3) and seen_tasks[-1].lines == 2 * seen_tasks[-1].channels
+    with pytest.raises(
+        InputError, match="--synaptic-delays must come with delays in all rows; got .*GRU.* Give the delays .--taps 0 6 12 18."
+    ):
+        accuracy.main([*arguments, "--only", "GRU", "--leave-out", "b", "--synaptic-delays"])
     one = [*arguments, "--only", "1m1t1r", "GRU", "--leave-out", "b", "--taps", "0", "3", "--synaptic-delays"]
     assert accuracy.main(one) == 0  # GRU's synapses have all delays: the run done before
     assert len(seen) == 24 and seen_tasks[-1].synaptic_delays and seen_tasks[-1].hidden == 16 > seen_tasks[-2].hidden

@@ -14,6 +14,7 @@ from command import ROOT, SHELLS_PYTHON, run, started
 from words import spoken
 
 from lava_1m1t1r import cached, cli
+from lava_1m1t1r._support import packages
 from lava_1m1t1r.commands import _common, doctor
 from lava_1m1t1r.datasets import write_shd
 from lava_1m1t1r.netx.schema import read, write
@@ -40,7 +41,7 @@ def test_doctor_names_the_cure_of_what_is_absent_and_of_nothing_else(monkeypatch
             raise PackageNotFoundError(name)
         return "9.8.7"
 
-    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(packages, "version", version)
     monkeypatch.setattr(doctor, "import_module", lambda name: None)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None if name == "yosys" else f"/bin/{name}")
     for python, torch in (((3, 10), "pip install 'lava-1m1t1r[lava]'"), ((3, 12), "needs Python 3.10")):

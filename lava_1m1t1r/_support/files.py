@@ -138,7 +138,7 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
     return rows
 
 
-def digest_of(path: Path) -> str:
+def digest_of_file(path: Path) -> str:
     """What tells a file from all others: a hash of its bytes."""
     return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 

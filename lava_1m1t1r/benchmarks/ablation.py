@@ -1,7 +1,8 @@
 """Ablation of the device's characteristics: accuracy with plasticity, noise and refractoriness switched off or on, several seeds.
 
 ``lava-1m1t1r bench ablation --repeats 5`` on SpokenDigits. Runs of the same seed start from the same weights and see the
-same utterances in the same order, so that differences are paired. Finished runs are kept in the folder ``--folder``.
+same utterances in the same order, so that differences are paired; with noise, which draws from the same generator, in another order from
+the second epoch on. Finished runs are kept in the folder ``--folder``.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from ..params import LEARNABLE
 from ..recipes import NETWORK_FILE, adapt, data
 from ..recipes.augment import Augmentation
 from ..recipes.synthetic import Synthetic
-from ..recipes.task import DELAYS, MANY_VOICES, RECORDINGS, Task, recipe
+from ..recipes.task import DELAYS, MANY_VOICES, RECORDINGS, TAPS, Task, recipe
 from .table import Table, chosen, digest_of, only_argument, parser, positive, write_json
 
 AUGMENTATION = Augmentation(channel_shift=3)
@@ -46,7 +46,8 @@ DELAYS_FEW_SPIKES: dict[str, Any] = {**DELAYS, "spike_limit": 180.0}
 FEW_SPIKES: dict[str, Any] = {"learn": ("mu", "gamma1", "r_control"), "spike_limit": 270.0}
 """Fields of the Task with which ``HIDDEN`` neurons were as accurate with half the spikes, on voices kept apart (another ten): 95.7 and 96.1
 % from 240, beside 96.0 to 96.3 % from 430; with the same charge for spikes, equal devices gave 94.0 % from 207 and these 95.1 % from 193
-(limit 200). With another number of neurons the limit is the same number of spikes per neuron."""
+(limit 200). With another ``--hidden`` the limit is the same number of spikes per neuron; it stays where a layer has fewer because each
+synapse has all delays."""
 TRAIN_PER_CLASS, TEST_PER_CLASS = 408, 114  # as many utterances as SHD has
 
 
@@ -304,9 +305,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     own.add_argument("--learning-rate", type=float, help="use this for all chosen rows, instead of each one's own")
     own.add_argument("--spike-limit", type=float, help="penalise spikes of the hidden layer above this number per utterance")
     own.add_argument("--spike-cost", type=float, default=1.0, help="weight of that penalty: loss per excess spike per neuron")
-    own.add_argument(
-        "--taps", type=int, nargs="+", metavar="STEPS", help="delays of the input synapses in every row, with the same number of parameters"
-    )
+    text = "delays of the input synapses in every row, with the same number of parameters (but for GRU-96)"
+    own.add_argument("--taps", type=int, nargs="+", metavar="STEPS", help=text)
     own.add_argument(
         "--synaptic-delays",
         action=argparse.BooleanOptionalAction,
@@ -330,6 +330,15 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     good = args.folds is None or (2 <= args.folds <= len(VOICES) and args.data is None)
     require(good, "--folds", f"lie in 2..{len(VOICES)}, and be used without --data", args.folds)
     return args
+
+
+def _require_delays(args: argparse.Namespace, known: dict[str, Row], names: list[str]) -> None:
+    """Refuse delays of synapses for rows that have none."""
+    without = [name for name in names if "taps" not in (known[name].changes or {})]
+    cure = f"Give the delays (--taps {' '.join(map(str, TAPS))}), or choose rows that have some (--only)."
+    require(
+        not (args.synaptic_delays and args.taps is None and without), "--synaptic-delays", "come with delays in all rows", without, cure
+    )
 
 
 class Job(NamedTuple):
@@ -367,7 +376,14 @@ def _title(args: argparse.Namespace, jobs: list[Job]) -> str:
     size = sum(len(job.train) for job in jobs) // len(jobs)
     more = "" if args.synthetic is None else f", {args.synthetic} of each class synthesised"
     epochs = counted(args.epochs, "epoch")
-    return f"{jobs[0].of['data']}, {held}: {size} utterances{more}, {epochs}, {args.channels} channels, batch {args.batch}"
+    told = f"{jobs[0].of['data']}, {held}: {size} utterances{more}, {epochs}, {args.channels} channels, batch {args.batch}"
+    changes = {name: getattr(args, name) for name in ("learning_rate", "spike_limit", "taps", "synaptic_delays", "delay_rec", "learn")}
+    changes |= {name: value for name, value in (("refractory", args.refractory), ("spike_cost", args.spike_cost)) if value != 1.0}
+    return ", ".join([told, *(f"{name.replace('_', ' ')} {_as_typed(value)}" for name, value in changes.items() if value is not None)])
+
+
+def _as_typed(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else f"{value}"
 
 
 def _runs(name: str, row: Row, jobs: list[Job], args: argparse.Namespace, tuned: bool, augmentation: Augmentation) -> list[dict[str, Any]]:
@@ -380,7 +396,8 @@ def _runs(name: str, row: Row, jobs: list[Job], args: argparse.Namespace, tuned:
             settings = {**of, "task": dataclasses.asdict(task), "augmentation": dataclasses.asdict(augmentation)}
             run = lambda t=task, a=train, b=test: trained(row.build(t), t, a, b, augmentation, row.fixed)  # noqa: E731
             told = f"{name}, {of['held_out']}, seed {seed}"
-            found.append({"held_out": of["held_out"], "seed": seed, **kept(args.folder, name, settings, run, told)})
+            result = kept(args.folder, name, settings, run, told)
+            found.append({"held_out": of["held_out"], "seed": seed, "task": settings["task"], **result})
     return found
 
 
@@ -398,6 +415,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = _arguments(arguments)
     known = rows()
     names = checked(args, list(known))
+    _require_delays(args, known, names)
     augmentation = chosen_augmentation(args)
     tuned = args.training == "tuned" if args.training else args.data is None
     jobs = _jobs(args, tuned)

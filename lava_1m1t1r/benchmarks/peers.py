@@ -188,7 +188,8 @@ class Readout(torch.nn.Module):
 
 
 def alif(task: Task) -> Alif:
-    """Adaptive LIF network with the shape of :func:`..recipes.network.cuba`; lava-dl's 8-bit weights, decays learned."""
+    """Adaptive LIF network with the shape of :func:`..recipes.network.cuba`; lava-dl's 8-bit weights. Its recurrent block
+    detaches the states, so that the decays get no gradient and stay as they are."""
     torch.manual_seed(task.seed)
     hidden = dl.block.alif.Recurrent({**ALIF, "threshold_decay": task.dt / ADAPTATION}, task.lines, task.hidden, weight_scale=1)
     wire(hidden.input_synapse, task)

@@ -18,6 +18,7 @@ import numpy as np
 from .._support import files, programs
 from .._support.arguments import Help
 from .._support.cores import cores
+from .._support.packages import installed_version
 from .._support.progress import say
 from .._support.sources import sources_digest
 from ..errors import option_name, require
@@ -152,11 +153,12 @@ def chosen(names: list[str], words: list[str] | None) -> list[str]:
 
 
 def digest_of(settings: Mapping[str, Any]) -> str:
-    """Digest that tells trainings with other settings, or by other sources of the library, apart: for the names of what is kept of
-    them."""
+    """Digest that tells trainings with other settings, by other sources of the library or with other versions of the libraries below it
+    apart: for the names of what is kept of them."""
     own = (f"benchmarks/{name}.py" for name in ("ablation", "accuracy", "floating", "peers", "variation"))
     sources = sources_digest("recipes/*.py", "slayer/*/*.py", "netx/*.py", *own)
-    return hashlib.sha256(json.dumps({"sources": sources, **settings}, sort_keys=True).encode()).hexdigest()[:10]
+    versions = {name: installed_version(name) for name in ("torch", "lava-dl", "norse", "snntorch")}
+    return hashlib.sha256(json.dumps({"sources": sources, "versions": versions, **settings}, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def write_json(path: Path | None, tables: list[dict[str, Any]]) -> None:

@@ -9,9 +9,9 @@ import shutil
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
 from .._support.cores import cores
+from .._support.packages import installed_version
 
 # what it is for, package, extra
 PACKAGES = (
@@ -69,9 +69,9 @@ def _package(purpose: str, name: str, extra: str) -> dict:
     """A row of :data:`PACKAGES`: what is there of it, and the cure where it is absent or does not load."""
     from ..cli import NUMBA_THREADS, ONE_THREAD
 
-    found = _version(name)
+    found = installed_version(name)
     # by the name alone, pip takes versions that Lava refuses
-    wanted = f"'lava-1m1t1r[{extra}]'" if extra else "lava-1m1t1r" if _version("lava-nc") is None else "'lava-1m1t1r[lava]'"
+    wanted = f"'lava-1m1t1r[{extra}]'" if extra else "lava-1m1t1r" if installed_version("lava-nc") is None else "'lava-1m1t1r[lava]'"
     cure = f"pip install {wanted}"
     if found and name not in _HEAVY:
         try:
@@ -83,13 +83,6 @@ def _package(purpose: str, name: str, extra: str) -> dict:
     if extra == "lava" and sys.version_info[:2] != (3, 10):  # as errors.lava_python, which needs numpy
         cure = "needs Python 3.10"
     return {"name": name, "for": purpose, "version": found, "cure": None if found else cure}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _compiled_loops() -> str:

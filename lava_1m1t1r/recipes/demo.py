@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import plot
-from .._support.files import digest_of, write_json
+from .._support.files import digest_of_file, write_json
 from .._support.progress import bar, say
 from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
@@ -82,7 +82,7 @@ def demo(
     worked = worked_out(found)
     page = page_of(found, worked)
     made = (NETWORK_FILE, CUBA_FILE) if with_cuba else (NETWORK_FILE,)
-    results = numbers_of(found, worked, task, len(train)) | {"networks": {name: digest_of(folder / name) for name in made}}
+    results = numbers_of(found, worked, task, len(train)) | {"networks": {name: digest_of_file(folder / name) for name in made}}
     results["seconds"] = time.monotonic() - started
     write_json(folder / RESULTS_FILE, results)
     return results | {"report": str(page.save(folder / PAGE_FILE))}
