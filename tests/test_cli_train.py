@@ -110,7 +110,6 @@ def test_training_lets_torch_sleep_before_it_is_loaded(given, seen, tmp_path):
 import os, sys
 from lava_1m1t1r import cli
 from lava_1m1t1r.commands import train
-from lava_1m1t1r.commands import train
 train._train = lambda *_: print(os.environ.get("OMP_WAIT_POLICY"), "torch" in sys.modules)
 sys.exit(cli.main(["train", "-o", "out"]))
 """

@@ -368,19 +368,8 @@ def test_a_bias_may_be_the_largest_of_either_sign(bias, tmp_path):
 
 def test_a_kernel_for_all_channels_is_read_back_as_those_of_all(tmp_path):
     conv = Convolution((2, 4, 4), 2, (3, 3), (1, 1), (0, 0), (1, 1), 1)
-    net = NetDescription(
-        (
-            Layer(
-                0,
-                "conv",
-                conv.shape,
-                conv.sources,
-                np.full((1, 1, 3, 3), 40),
-                conv=conv,
-                neuron=M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2)),
-            ),
-        )
-    )
+    kernel, neuron = np.full((1, 1, 3, 3), 40), M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2))
+    net = NetDescription((Layer(0, "conv", conv.shape, conv.sources, kernel, conv=conv, neuron=neuron),))
     assert deploy_loihi(net, tmp_path / "out").facts["network.net read back"] == "equal"
 
 
