@@ -1,10 +1,11 @@
 """A trained network as plain data: the content of a ``.net`` file, in frozen dataclasses. Needs neither Lava nor torch.
 
-Its layers and their neurons are those of :mod:`.layers`, whose names can be imported from here as well.
+Its layers and their neurons are those of :mod:`.layers`; ``Layer``, ``M1T1RNeuron`` and ``CubaNeuron`` can be imported from here, too.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -196,6 +197,18 @@ class NetDescription(ByValue):
     def spiking(self) -> bool:
         """Whether the output is spikes; otherwise weighted sums, group sums or voltages, as integers."""
         return self._computing()[-1].spiking
+
+    def digest(self, biases: bool = True) -> str:
+        """What tells networks apart by what they have learned: a hash of weights, delays, devices and biases; without ``biases``, an
+        adapted network's is that of the network that was adapted."""
+        hashed = hashlib.blake2b(digest_size=4)
+        for layer in self.active:
+            for values in (layer.weight, layer.weight_rec, layer.bias if biases else None, layer.delay, layer.delay_rec):
+                hashed.update(b"" if values is None else np.ascontiguousarray(values, np.int64).tobytes())
+            if layer.step is not None:
+                for values in layer.step.device.as_dict().values():
+                    hashed.update(np.ascontiguousarray(values, np.float64).tobytes())
+        return hashed.hexdigest()
 
     def head(self, layers: int | None) -> NetDescription:
         """The network of the first ``layers`` layers that compute something, or of all of them for None."""

@@ -94,6 +94,22 @@ def test_what_a_result_is_made_by_is_among_the_sources_that_it_counts_for(monkey
     assert [module.__name__ for module in made_by if Path(module.__file__) not in counted] == []
 
 
+def test_kept_results_are_of_the_versions_that_made_them(monkeypatch):
+    before = table.digest_of({})
+    monkeypatch.setattr(table, "installed_version", lambda name: "another" if name == "norse" else "the same")
+    another = table.digest_of({})
+    monkeypatch.setattr(table, "installed_version", lambda name: "the same")
+    assert len({before, another, table.digest_of({})}) == 3
+
+
+def test_a_title_tells_the_options_that_are_not_the_usual_ones():
+    job = accuracy.Job({"data": "words", "held_out": "others"}, TASK, range(7), None)
+    options = ["--taps", "0", "6", "--synaptic-delays", "--spike-limit", "180", "--drop", "0.2", "--epochs", "3", "--repeats", "2"]
+    title = accuracy._title(accuracy._arguments(options), [job])
+    assert title.endswith("3 epochs, 140 channels, batch 64, drop 0.2, spike limit 180.0, taps 0 6, synaptic delays on")
+    assert accuracy._title(accuracy._arguments([]), [job]).endswith("25 epochs, 140 channels, batch 64")
+
+
 @pytest.mark.parametrize("name", ["alif", "lsnn", "synaptic", "gru"])
 def test_peers_start_every_batch_from_rest_and_learn_in_every_parameter(name):
     if name in NEEDS:

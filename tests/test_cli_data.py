@@ -171,6 +171,14 @@ def test_edges_of_bins_that_are_stored_in_the_bin_before_are_told(dt, offset, to
     assert (early > 0.2) == told == (words in capsys.readouterr().err)
 
 
+def test_times_that_are_beside_edges_by_chance_are_not_taken_for_edges(rng, capsys):
+    for least, dt in ((1.0, 1e-3), (0.5, 0.5e-3)):  # float16 has steps of about dt there
+        times = np.sort(rng.uniform(least, 1.9 * least, 400)).astype(np.float32)
+        found = as_stored(EventSet.from_utterances([(times, np.arange(400) % 140)] * 2, [0, 1], n_channels=140))
+        data.fitted(recipe("recordings").replace(dt=dt), data.Split(found, found, "words", "others"))
+        assert "multiples" not in capsys.readouterr().err
+
+
 def test_only_shd_itself_and_spoken_digits_bear_their_names(tmp_path, capsys):
     (tmp_path / "SHD").mkdir()
     for name in ("SHD/shd_train.h5", "SHD/shd_test.h5", "SHD.h5", "SpokenDigits.h5", "shd_train.h5"):

@@ -12,7 +12,7 @@ from command import SHELLS_PYTHON, TOY, run, started
 from words import spoken
 
 from lava_1m1t1r import cli
-from lava_1m1t1r._support.files import as_json, digest_of_file
+from lava_1m1t1r._support.files import as_json
 from lava_1m1t1r.agreement import agreement
 from lava_1m1t1r.answers import adapted_accuracy, answers, over_time
 from lava_1m1t1r.commands import _common, _samples
@@ -323,12 +323,14 @@ def test_a_network_hears_as_many_bins_as_its_training_did(tmp_path):
 def test_results_of_another_training_in_the_same_folder_tell_nothing(tmp_path):
     (tmp_path / "network.net").write_bytes(_common.network_path("shipped").read_bytes())
     net = read(tmp_path / "network.net")
-    digest = digest_of_file(tmp_path / "network.net")
+    digest = net.digest(biases=False)
     of = {"its own": {"networks": {"network.net": digest}}, "by another name": {"networks": {"first.net": digest}}, "untold": {}}
     for told, networks in {**of, "another's": {"networks": {"network.net": "another"}}}.items():
         results = {"data": "long", "held_out": "speaker 1"} | networks
         (tmp_path / "results.json").write_text(json.dumps(results))
         assert bool(_samples._results_beside(net)) is (told in of), told
+    adapted = net.replace(layers=tuple(x if x.bias is None else x.replace(bias=x.bias + 1) for x in net.layers))
+    assert adapted.digest(biases=False) == digest and adapted.digest() != net.digest()
     for damaged in ('{"networks": [1]}', '{"networks": 3}', "[]", "{"):
         (tmp_path / "results.json").write_text(damaged)
         assert _samples._results_beside(net) == {}

@@ -95,6 +95,7 @@ def test_a_speaker_named_as_another_is_numbered(events):
     with pytest.raises(InputError, match=re.escape(rule)):
         alike.speaker("b")
     assert (alike.speaker("1"), alike.speaker("e")) == (1, 4)
+    assert replace(events, speaker_names=("4",)).speaker("4") == 0  # a name, before the number of somebody without one
     many = EventSet.from_utterances([([0.1], [1])] * 99, [0] * 99, range(99))
     with pytest.raises(InputError, match="28, 29 and 69 more"):
         many.speaker("nobody")

@@ -116,6 +116,31 @@ def test_the_largest_step_may_be_a_samples_first_and_lanes_are_advised_where_the
             helped = found[at][1] / 1e5 < net.dt
             assert any(note.endswith("or more lanes.") for note in of_lanes[0].notes) == helped
         assert len({tuple(cycles) for cycles in found.values()}) == 1, found
+        assert not any(note.endswith("or more lanes.") for note in of_lanes[1].notes)
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_the_largest_step_is_of_the_layer_that_most_spikes_reach(rng, lanes):
+    layers = nets.layer(rng, 0, 13, 9, scale=4, delays=3), nets.layer(rng, 1, 9, 30, "dense_rec", delays=3, scale=4)
+    net = NetDescription(layers)
+    frames, lowered = nets.frames(rng, net, steps=60, samples=1, rate=0.5), plan(net)
+    records = FastNetwork(net).run(frames, record="spikes").layers
+    first, second = (record.spikes[0].astype(int) for record in records)
+    assert first.any() and second.any()
+
+    def before(spikes, t, delay):
+        return sum(int(spikes[t - 1 - late, n]) for n, late in enumerate(delay) if t > late)
+
+    cycles = [int(rtl_source.frame_cycles(lowered.layers[0], lanes, frames[0, t].sum())) for t in range(60)] + [
+        int(
+            rtl_source.frame_cycles(
+                lowered.layers[1], lanes, before(first, t, layers[0].axonal_delays), before(second, t, layers[1].delay_rec)
+            )
+        )
+        for t in range(60)
+    ]
+    assert rtl_target.largest_step(lowered, lanes, frames, records) == max(cycles) > cycles[-1]
+    assert max(cycles[60:]) > max(cycles[:60])
 
 
 @pytest.mark.needs("iverilog")

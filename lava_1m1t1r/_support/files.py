@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import math
@@ -136,11 +135,6 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
         raise FormatError(f"{path} must be a CSV file in UTF-8: {error}.") from error
     require(rows, str(path), f"hold at least one row under the head line {','.join((*columns, *optional))}", "none", error=FormatError)
     return rows
-
-
-def digest_of_file(path: Path) -> str:
-    """What tells a file from all others: a hash of its bytes."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def write_json(path: Path, values: Any) -> None:

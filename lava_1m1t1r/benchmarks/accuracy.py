@@ -329,6 +329,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
     good = args.folds is None or (2 <= args.folds <= len(VOICES) and args.data is None)
     require(good, "--folds", f"lie in 2..{len(VOICES)}, and be used without --data", args.folds)
+    told = {"only", "repeats", "folder", "json", "threads", "data", "leave_out", "folds", "synthetic", "epochs", "channels", "batch"}
+    args.changes = {name: value for name, value in vars(args).items() if name not in told and value != own.get_default(name)}
     return args
 
 
@@ -377,13 +379,14 @@ def _title(args: argparse.Namespace, jobs: list[Job]) -> str:
     more = "" if args.synthetic is None else f", {args.synthetic} of each class synthesised"
     epochs = counted(args.epochs, "epoch")
     told = f"{jobs[0].of['data']}, {held}: {size} utterances{more}, {epochs}, {args.channels} channels, batch {args.batch}"
-    changes = {name: getattr(args, name) for name in ("learning_rate", "spike_limit", "taps", "synaptic_delays", "delay_rec", "learn")}
-    changes |= {name: value for name, value in (("refractory", args.refractory), ("spike_cost", args.spike_cost)) if value != 1.0}
-    return ", ".join([told, *(f"{name.replace('_', ' ')} {_as_typed(value)}" for name, value in changes.items() if value is not None)])
+    return ", ".join([told, *(f"{name.replace('_', ' ')} {_as_typed(value)}" for name, value in args.changes.items())])
 
 
 def _as_typed(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else f"{value}"
+    """The value of an option, for a title."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return " ".join(map(str, value)) if isinstance(value, list) else f"{value}"
 
 
 def _runs(name: str, row: Row, jobs: list[Job], args: argparse.Namespace, tuned: bool, augmentation: Augmentation) -> list[dict[str, Any]]:
@@ -397,7 +400,7 @@ def _runs(name: str, row: Row, jobs: list[Job], args: argparse.Namespace, tuned:
             run = lambda t=task, a=train, b=test: trained(row.build(t), t, a, b, augmentation, row.fixed)  # noqa: E731
             told = f"{name}, {of['held_out']}, seed {seed}"
             result = kept(args.folder, name, settings, run, told)
-            found.append({"held_out": of["held_out"], "seed": seed, "task": settings["task"], **result})
+            found.append({"held_out": of["held_out"], "seed": seed, **{key: settings[key] for key in ("task", "augmentation")}, **result})
     return found
 
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._support.files import digest_of_file
 from .._support.progress import hint
 from ..errors import InputError, MissingDependencyError, counted, is_file, listed, option_name, path_of, require
 from ..recipes import RESULTS_FILE
@@ -156,7 +155,7 @@ def _results_beside(net: Any) -> dict[str, Any]:
         found = json.loads((Path(net.source).parent / RESULTS_FILE).read_text(encoding="utf-8"))
         networks = found.get("networks") if isinstance(found, dict) else {}
         # an earlier version did not write which networks they are of
-        own = networks is None or digest_of_file(Path(net.source)) in networks.values()
+        own = networks is None or net.digest(biases=False) in networks.values()
     except (OSError, ValueError, RecursionError, AttributeError):
         return {}
     return found if own else {}

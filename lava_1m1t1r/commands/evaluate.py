@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="also report on each layer of neurons, over the first N utterances: scales and rounding errors, silent and latched neurons, "
-        "agreement of floating with fixed point",
+        help="also report on each layer of neurons, over the first N utterances: scales and rounding errors, silent and latched neurons "
+        "(and those that drain too slowly to tell), agreement of floating with fixed point",
     )
     parser.add_argument("-o", "--out", metavar="FOLDER", help=f"also write {EVALUATION_PAGE} and {EVALUATION_FILE} into this folder")
     json_argument(parser, "accuracies, agreement, the confusion matrix and what --layers finds")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .. import __version__, presets
 from .._support.claim import claimed
-from .._support.files import as_json, digest_of_file, write_json
+from .._support.files import as_json, write_json
 from .._support.progress import hint, tell
 from ..errors import InputError, counted, listed, option_name, require
 from ..params import LEARNABLE
@@ -372,7 +372,7 @@ def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None
     test = data.frames_of(split.test, task)
     exported = adapt.note_usual(out / NETWORK_FILE, train)
     result, fixed = evaluate(exported, test)
-    results = _results(args, made, trained, test, result) | {"networks": {NETWORK_FILE: digest_of_file(out / NETWORK_FILE)}}
+    results = _results(args, made, trained, test, result) | {"networks": {NETWORK_FILE: exported.digest(biases=False)}}
     write_json(out / RESULTS_FILE, results)
     _print_result(split, result)
     print(f"network: {out / NETWORK_FILE}")

@@ -279,7 +279,8 @@ class EventSet(ByValue):
         numbers = sorted(set(self.speakers.tolist()))
         names = {n: self.speaker_names[n] if 0 <= n < len(self.speaker_names) else str(n) for n in numbers}
         if isinstance(who, str):
-            called = [n for n, name in names.items() if name == composed(who)] or [n for n in numbers if str(n) == who]
+            borne = enumerate(self.speaker_names)
+            called = [n for n, name in borne if n in names and name == composed(who)] or [n for n in numbers if str(n) == who]
             cure = f"Give the number of one of them: {' or '.join(map(str, called))}."
             require(len(called) < 2, field, "be a name that one speaker alone has, or a number", who, cure)
             found = called[0] if called else None

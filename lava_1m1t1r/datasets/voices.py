@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 import numpy as np
 
+from .._support.packages import installed_version
 from .events import EventSet
 from .inner_ear import InnerEar, resampled
 from .speech import RATE, Request, synthesize, trimmed
@@ -84,8 +84,5 @@ def spoken(
 
 def recipe_of_voices(ear: InnerEar) -> dict:
     """Part of a recipe: what voices are drawn from, who hears them, and who speaks."""
-    try:
-        synthesiser = version("espeakng-loader")
-    except PackageNotFoundError:
-        synthesiser = "absent"
+    synthesiser = installed_version("espeakng-loader") or "absent"
     return {"ranges": [SPEED, PITCH, PITCH_RANGE, TRACT], "ear": repr(ear), "synthesiser": f"espeakng-loader {synthesiser}"}

@@ -177,7 +177,8 @@ def _folder_rows(folder: Path, speaker_of: Callable[[Path], str | None] | None) 
     speakers = [speaker_of(file) if speaker_of else None for file in files]
     rows = [(file, file.parent.name, None if who is None else str(who)) for file, who in zip(files, speakers, strict=True)]
     require(rows, str(folder), "hold <label>/*.wav", "none", "Or give a CSV file with file,label,speaker.", FormatError)
-    empty = sorted(label.name for label in labels if label not in {file.parent for file in files} and not label.name.startswith("."))
+    used = {file.parent for file in files}
+    empty = sorted(label.name for label in labels if label not in used and not label.name.startswith("."))
     if empty:
         warnings.warn(f"{folder}: no .wav file lies directly in {listed(empty)}: no class is made of it.", stacklevel=3)
     return rows

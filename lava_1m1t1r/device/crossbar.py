@@ -175,7 +175,7 @@ def programmed_crossbar(layer: Layer, cells: Cells, rng: np.random.Generator) ->
 
     Parameters
     ----------
-    layer : description.Layer
+    layer : Layer
     cells : Cells
     rng : numpy.random.Generator
         Source of the programming errors.

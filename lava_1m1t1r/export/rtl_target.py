@@ -123,13 +123,16 @@ def deploy_rtl(
         network = FastNetwork(net)
         sources |= bench_files(network, frames)
         facts |= simulate(network, sources, frames, simulator)
-        records = network.run(frames, record="all", threads=1).layers
+        records = network.run(frames, record="spikes", threads=1).layers
         if _LARGEST in facts:
-            facts[_LARGEST] = max(facts[_LARGEST], largest_step(lowered, lanes, frames, records))
+            own, widest = (largest_step(lowered, count, frames, records) for count in (lanes, _MOST_LANES))
+            facts[_LARGEST] = max(facts[_LARGEST], own)
             facts["time a step, mean [s]"] = facts[_MEAN] / clock_hz
             facts["time a sample, mean [s]"] = facts[_MEAN] * frames.shape[1] / clock_hz
             facts["largest step, share of the network's step"] = facts[_LARGEST] / clock_hz / lowered.dt
-        notes += _late(facts, clock_hz, lowered.dt, largest_step(lowered, _MOST_LANES, frames, records))
+            notes += _late(facts[_LARGEST], clock_hz, lowered.dt, own, widest)
+        else:
+            notes.append("Cycles a step are not known: between the reset and the end of such short samples there is no whole step.")
     else:
         notes.append("Not simulated: give frames to compare all spikes and states.")
     if synthesise:
@@ -169,15 +172,13 @@ def largest_step(lowered: Plan, lanes: int, frames: np.ndarray, records: Sequenc
     return int(np.max(cycles))
 
 
-def _late(facts: Mapping[str, Any], clock_hz: float, dt: float, widest: int) -> list[str]:
-    """Note that the largest step takes longer than ``dt`` [s], with the cure, or that no step was measured; none if all is well.
-    ``widest``: cycles of the largest step with the most lanes."""
-    if _LARGEST not in facts:
-        return ["Cycles a step are not known: between the reset and the end of such short samples there is no whole step."]
-    if facts[_LARGEST] / clock_hz <= dt:
+def _late(cycles: int, clock_hz: float, dt: float, own: int, widest: int) -> list[str]:
+    """Note that the largest step, of so many cycles, takes longer than ``dt`` [s], with the cure; none if all is well. ``own``, ``widest``:
+    :func:`largest_step` with the design's lanes and with the most."""
+    if cycles / clock_hz <= dt:
         return []
-    least = facts[_LARGEST] / dt / 1e6
-    other = "more lanes" if widest / clock_hz < dt else "fewer substeps, neurons a layer or delay lines"
+    least = cycles / dt / 1e6
+    other = "more lanes" if widest < own and widest / clock_hz < dt else "fewer substeps, neurons a layer or delay lines"
     return [f"The largest step takes longer than the network's own: live input needs a clock of {least:.3g} MHz, or {other}."]
 
 

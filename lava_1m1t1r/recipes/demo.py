@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from .. import plot
-from .._support.files import digest_of_file, write_json
+from .._support.files import write_json
 from .._support.progress import bar, say
 from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
 from ..errors import path_of
+from ..netx.schema import read
 from ..report.html import NETWORK_REPORT, PAGE_FILE, RESULTS_FILE, withdraw
 from . import CUBA_FILE, NETWORK_FILE, data
 from .adapt import note_usual
@@ -82,8 +83,8 @@ def demo(
     worked = worked_out(found)
     page = page_of(found, worked)
     made = (NETWORK_FILE, CUBA_FILE) if with_cuba else (NETWORK_FILE,)
-    results = numbers_of(found, worked, task, len(train)) | {"networks": {name: digest_of_file(folder / name) for name in made}}
-    results["seconds"] = time.monotonic() - started
+    networks = {name: read(folder / name).digest(biases=False) for name in made}
+    results = numbers_of(found, worked, task, len(train)) | {"networks": networks, "seconds": time.monotonic() - started}
     write_json(folder / RESULTS_FILE, results)
     return results | {"report": str(page.save(folder / PAGE_FILE))}
 

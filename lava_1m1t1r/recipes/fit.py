@@ -100,9 +100,9 @@ def scores(output: torch.Tensor) -> torch.Tensor:
 
 def classes(network: torch.nn.Module, output: torch.Tensor) -> torch.Tensor:
     """Class that a network, which has just run, answers to each utterance, as its file does. (B, K, T) -> (B,) int."""
-    last = getattr(network, "blocks", [None])[-1]
-    if isinstance(last, Average):  # sums of means are rounded, and break ties of the whole numbers that files add up
-        return winner(torch.round(output * (WEIGHT_ONE * last.group)).long().sum(-1))
+    for last in list(getattr(network, "blocks", ()))[-1:]:
+        if isinstance(last, Average):  # sums of means are rounded, and break ties of the whole numbers that files add up
+            return winner(torch.round(output * (WEIGHT_ONE * last.group)).long().sum(-1))
     return winner(scores(output))
 
 
@@ -314,7 +314,7 @@ def fit(
     on_epoch : callable, optional
         Called after each epoch, when its checkpoint is written, with its ``epoch`` (from 1), ``loss`` (mean of its batches),
         ``train_accuracy`` and, with a validation set, ``accuracy``: to watch, plot or log. It may anneal the surrogates of neurons
-        (``net.hidden.neuron.tau_grad``), which a resumed run takes from the checkpoint.
+        (``net.hidden.neuron.tau_grad``): the checkpoint holds what it sets, for a run that goes on with the network made anew.
     progress : bool
         Whether to show a line an epoch and, on a terminal, a bar of the epoch at hand.
 
@@ -329,7 +329,7 @@ def fit(
         If ``last.ckpt`` is to be resumed and is damaged or something else.
     InputError
         If it is of a run with other choices, data or sizes, or of a network made otherwise; the text names the first that differs. Or if
-        an argument cannot be trained with, such as a network of neurons with ``persistent_state``.
+        an argument cannot be trained with, such as 1M1T1R neurons with ``persistent_state``.
     """
     patience = None if patience is None else whole(patience, "patience", least=1)
     _check_arguments(network, task, train, validation, patience)

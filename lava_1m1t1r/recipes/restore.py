@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -50,19 +49,7 @@ def restored(net: str | os.PathLike | NetDescription, sparse: bool = False, **ne
     description.check()
     flag(sparse, "restored.sparse")
     blocks = [_block(layer, sparse, {**SURROGATE, **neuron}) for layer in description.layers]
-    return Network(blocks, f"{Path(description.source).name or 'a network'} ({_digest(description)})")
-
-
-def _digest(description: NetDescription) -> str:
-    """Digest that tells networks apart by what they have learned: weights, biases, delays and devices."""
-    hashed = hashlib.blake2b(digest_size=4)
-    for layer in description.active:
-        for values in (layer.weight, layer.weight_rec, layer.bias, layer.delay, layer.delay_rec):
-            hashed.update(b"" if values is None else np.ascontiguousarray(values, np.int64).tobytes())
-        if layer.step is not None:
-            for values in layer.step.device.as_dict().values():
-                hashed.update(np.ascontiguousarray(values, np.float64).tobytes())
-    return hashed.hexdigest()
+    return Network(blocks, f"{Path(description.source).name or 'a network'} ({description.digest()})")
 
 
 def _block(layer: Layer, sparse: bool, options: dict[str, Any]) -> torch.nn.Module:

@@ -120,7 +120,8 @@ def _copied_array(array: np.ndarray, memo: _Memo) -> np.ndarray:
             return _view(array, owner, copy.deepcopy(owner, memo))
         memo.parts[id(owner)] += 1
     copied = array.__deepcopy__(memo)
-    copied.flags.writeable = array.flags.writeable
+    if isinstance(copied, np.ndarray):  # which a class of the user's need not return
+        copied.flags.writeable = array.flags.writeable
     return copied
 
 
@@ -153,7 +154,7 @@ def _copied(value: tuple[dict[str, Any], ...], shared: dict[int, object]) -> tup
             whole = memo.torn()
         except Exception as error:
             if isinstance(error, RecursionError) and len(_copying(error.__traceback__)) > _DEEPEST:
-                cure = "Hold them in a list instead, or raise sys.setrecursionlimit."
+                cure = "Nest them less deeply, or raise sys.setrecursionlimit."
                 raise InputError(f"parameters must not hold one another more deeply than Python can follow. {cure}") from None
             culprit = _copying(error.__traceback__)[-1]
             kind = type(culprit)
