@@ -250,7 +250,7 @@ def test_made_data_are_as_fine_as_shds_from_the_first_call_on(tmp_path, monkeypa
         (voices, "TRACT", (1, 1)),
         (voices, "PITCH", (50, 50)),
         (spoken_digits, "_ear", lambda train, seed: InnerEar(level=0.2)),
-        (voices, "version", lambda package: "0.0"),
+        (voices, "installed_version", lambda package: "0.0"),
     ],
 )
 def test_what_would_give_other_spikes_is_part_of_the_recipe(module, name, value, monkeypatch):
