@@ -74,16 +74,16 @@ def demo(
         result.note_lava(lava)
         assert lava.floating_answers is not None  # for it has no CUBA layers
         same_in_lava = float(np.mean(lava.floating_answers == answers(fixed.out[:count])))
-    baseline = None
+    baseline, networks = None, {NETWORK_FILE: description.digest(biases=False)}
     if with_cuba:
         say("training the CUBA network alike")
         _train_cuba(task, train, folder, names, resume)
-        baseline, _ = evaluate(folder / CUBA_FILE, test)
+        cuba = read(folder / CUBA_FILE)
+        baseline, _ = evaluate(cuba, test)
+        networks[CUBA_FILE] = cuba.digest(biases=False)
     found = Found(description, split.name, split.held_out, test, result, fixed, task, baseline, same_in_lava, curve, train.text(task))
     worked = worked_out(found)
     page = page_of(found, worked)
-    made = (NETWORK_FILE, CUBA_FILE) if with_cuba else (NETWORK_FILE,)
-    networks = {name: read(folder / name).digest(biases=False) for name in made}
     results = numbers_of(found, worked, task, len(train)) | {"networks": networks, "seconds": time.monotonic() - started}
     write_json(folder / RESULTS_FILE, results)
     return results | {"report": str(page.save(folder / PAGE_FILE))}

@@ -100,9 +100,9 @@ def scores(output: torch.Tensor) -> torch.Tensor:
 
 def classes(network: torch.nn.Module, output: torch.Tensor) -> torch.Tensor:
     """Class that a network, which has just run, answers to each utterance, as its file does. (B, K, T) -> (B,) int."""
-    for last in list(getattr(network, "blocks", ()))[-1:]:
-        if isinstance(last, Average):  # sums of means are rounded, and break ties of the whole numbers that files add up
-            return winner(torch.round(output * (WEIGHT_ONE * last.group)).long().sum(-1))
+    blocks = list(getattr(network, "blocks", ()))
+    if blocks and isinstance(blocks[-1], Average):  # sums of means are rounded, and break ties of the whole numbers that files add up
+        return winner(torch.round(output * (WEIGHT_ONE * blocks[-1].group)).long().sum(-1))
     return winner(scores(output))
 
 
