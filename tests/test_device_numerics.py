@@ -243,6 +243,16 @@ def test_a_first_filament_is_drawn_whatever_the_gate():
     assert len(np.unique(started.cells["mu"])) == 50
 
 
+@pytest.mark.parametrize("x_max", [1.0, 1.3, np.inf])
+def test_each_filament_is_drawn_anew_whatever_the_largest_length(x_max):
+    p, trace, drawn, turn_ons = replace(FIG2, mu_ctoc=0.2, x_max=x_max), (0.0, 0.0, 0.0), set(), 0
+    for _ in range(80):
+        trace = simulate(p, stimulus.train(0.9, 1e-3, 1e-3, 1), seed=1, record="events", start=trace)
+        drawn.add(trace.cells["mu"][0])
+        turn_ons += trace.turn_on_times().size
+    assert turn_ons > 5 and len(drawn) > 5
+
+
 def test_max_step_holds_while_the_filament_is_closed():
     wave = stimulus.constant(0.85, 0.1)
     free, bounded = (simulate(presets.ZHAO2025_FIG2, wave, seed=0, record="events", max_step=step) for step in (np.inf, 1e-6))

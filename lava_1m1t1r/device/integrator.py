@@ -316,7 +316,8 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
         if let_go:
             cell.closed = False
             step = _first_step(k4, flow(new, 0.0, v_in, p, COMPILED).gate.loss)
-        cell.ruptured = cell.ruptured or let_go or (p.x_max == inf and was >= 1.0 > is_now)
+        # a filament longer than the gap breaks where it no longer fills it; at x_max 1, rounding may take it below while it is held
+        cell.ruptured = cell.ruptured or let_go or (p.x_max > 1.0 and was >= 1.0 > is_now)
         cell.rested = cell.rested and is_now < RESTED
         cell.gate = new.gate
         # a settled gate stands still over steps far longer than its time constant: the slope of a nanovolt would make millivolts of it
