@@ -25,7 +25,7 @@ from lava_1m1t1r.device import (
     spike_energy,
     stimulus,
 )
-from lava_1m1t1r.device.characteristics import _firing, _integration
+from lava_1m1t1r.device.characteristics import _firing, _integration, _refractoriness
 from lava_1m1t1r.device.energy import scaling, text
 from lava_1m1t1r.device.figures import energy_scaling
 from lava_1m1t1r.device.fitting import FREE, Fit
@@ -625,6 +625,17 @@ def test_intervals_are_those_of_the_control_resistors_stated(stated):
     drains = stated.number["gate above threshold after a single spike (it drains through R_c, and back through a filament still closed)"]
     drained = stated.p.r_control * stated.p.c_gate * np.log(stated.number["gate voltage of a spike"] / stated.p.v_th)  # through R_c
     assert drains == pytest.approx(drained, rel=0.2)
+
+
+def test_a_gate_that_barely_passes_its_threshold_is_above_it_for_less_than_a_sample():
+    p, name = replace(presets.ZHAO2025_FIG3, v_th=0.2561), "gate above threshold after a single spike"
+    pulses = stimulus.train(0.9, 1e-3, 1e-3, 300)
+    first = simulate(p, pulses, 1e-3, 0, "events").spike_times()[0]
+    peak = simulate(p, stimulus.train(0.9, 1e-3, 1e-3, int(first // 2e-3) + 1), 1e-7, 0, "gate_voltage").gate_voltage.max()
+    barely = replace(p, v_th=float(peak) - 1e-5)
+    found = _refractoriness(barely, 0.9, 1e-3, simulate(barely, pulses, 1e-3, 0, "events").spike_times())
+    (seconds,) = (value for label, (value, _) in found.numbers.items() if label.startswith(name))
+    assert 0 <= seconds < 1e-5
 
 
 def test_a_device_with_noise_of_its_own_has_the_probabilities_of_its_trials(stated):

@@ -307,11 +307,12 @@ def _refractoriness(p: DeviceParams, volt: float, width: float, own: np.ndarray)
     pulses = int(spike // (2 * width)) + 1
     after = simulate(p, stimulus.train(volt, width, width, pulses) + stimulus.rest(10 * p.r_control * p.c_gate), width / 100, 0)
     above = after.time[after.gate_voltage > p.v_th]
+    last = above[-1] if above.size else spike  # a gate that barely passes its threshold may be back before the next sample
     return Characteristic(
         {
             "gate's time constant R_c C_g": (p.r_control * p.c_gate, "s"),
             "gate above threshold after a single spike (it drains through R_c, and back through a filament still closed)": (
-                float(above[-1] - spike),
+                float(last - spike),
                 "s",
             ),
             "control resistors": (FACTORS * p.r_control, "ohm"),
