@@ -27,7 +27,7 @@ from lava_1m1t1r.device import (
 )
 from lava_1m1t1r.device.characteristics import _firing, _integration, _refractoriness
 from lava_1m1t1r.device.energy import scaling, text
-from lava_1m1t1r.device.figures import energy_scaling
+from lava_1m1t1r.device.figures import energy_scaling, fitted
 from lava_1m1t1r.device.fitting import FREE, Fit
 from lava_1m1t1r.device.measurement import (
     COLUMNS,
@@ -313,6 +313,14 @@ def of_parts(residuals, jacobian, least_errors=(0.0, 0.0)):
     """A fit of mu and beta, whatever it was fitted to."""
     arrays = (np.array(part, float) for part in (residuals, residuals, jacobian, least_errors))
     return Fit(FIG2, ("mu", "beta"), (), *arrays, 7)
+
+
+@pytest.mark.parametrize(("shorter", "drawn"), [(2e-4, 2), (-1e-4, 2), (0.0, 1), (-0.0, 1)])
+def test_a_fit_to_a_shortening_of_nothing_or_less_is_drawn(shorter, drawn):
+    rows = (Measurement("first_turn_on", 2.0, 20e-3, 1.0, 1, 13e-3, 4e-4), Measurement("shortening", 2.0, 20e-3, 1.0, 2, shorter, 4e-4))
+    (axes,) = fitted(replace(of_parts([13e-3, 1e-4], np.eye(2)), measurements=rows)).axes
+    measured, found = (np.asarray(line.get_ydata()) for line in (axes.containers[0][0], axes.lines[-1]))
+    assert np.isfinite(measured).sum() == np.isfinite(found).sum() == drawn and measured[0] == found[0] == 1.0
 
 
 def test_monte_carlo_chooses_the_devices_itself():

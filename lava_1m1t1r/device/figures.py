@@ -84,9 +84,11 @@ def energy_scaling(curves: dict[str, dict[Any, float]], path: str | Path) -> Pat
 def fitted(fit: Any) -> Any:
     """Figure of a :class:`.fitting.Fit`: what the device gives, beside the measurements, each over the measured value."""
     values, tolerances = (np.array([getattr(m, name) for m in fit.measurements]) for name in ("value", "tolerance"))
+    values = np.where(values == 0, np.nan, values)  # a shortening may be 0, which has no shares and is not drawn, or less
     figure = plot.figure(7, 3.2)
     rows, axes = np.arange(1, len(values) + 1), plot.axes(figure.subplots())
-    axes.errorbar(rows, np.ones(len(values)), tolerances / values, fmt="o", ms=5, color=plot.COLOURS[1], capsize=2, label="measured")
+    measured, bars = values / values, tolerances / np.abs(values)
+    axes.errorbar(rows, measured, bars, fmt="o", ms=5, color=plot.COLOURS[1], capsize=2, label="measured")
     axes.plot(rows, fit.predictions / values, "x", ms=7, color=plot.COLOURS[0], label="fitted")
     axes.set_xticks(rows, [f"{n}  {m.quantity}" for n, m in zip(rows, fit.measurements, strict=True)], rotation=90, fontsize="small")
     axes.legend(frameon=False, labelcolor=plot.GREY, fontsize="small")
