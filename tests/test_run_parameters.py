@@ -8,8 +8,10 @@ import dataclasses
 import decimal
 import gc
 import io
+import math
 import multiprocessing
 import queue
+import random
 import sys
 import threading
 import time
@@ -175,6 +177,31 @@ def test_a_generator_belongs_to_one_model_and_another_that_was_given_it_is_refus
     with pytest.raises(InputError, match=r"Told 'o\w+' and Told 'o\w+' were given one generator \(values\)(.|\n)*a generator of its own"):
         recorded(one)
     assert next(shared) == 0
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [lambda: np.random.default_rng(3).normal, lambda: collections.deque([3.0, 1.0, 2.0]).popleft, lambda: random.Random(3).random],
+    ids=["of a Generator", "of a deque", "of a Random"],
+)
+def test_a_method_in_c_belongs_to_the_models_own_copy(draw):
+    def told(draw):
+        return Told(step=lambda m: m.proc_params["draw"](), draw=draw)
+
+    shared, both = draw(), Choosing()
+    one, other, alone = told(shared), told(shared), told(draw())
+    one.s_out.connect(both.one)
+    other.s_out.connect(both.two)
+    seen = run(both, 3, Loihi2SimCfg(), record=[one.x, other.x])
+    assert seen[one.x][:, 0].tolist() == seen[other.x][:, 0].tolist() == in_lava(alone)
+    assert shared() == draw()()
+
+
+def test_methods_of_what_cannot_be_copied_and_functions_of_modules_stay():
+    lock, sine = threading.Lock(), math.sin
+    told = Told(step=lambda m: m.proc_params["given"] == [lock.acquire, sine, dict.fromkeys, np.random.normal], given=[])
+    told.proc_params["given"].extend([lock.acquire, sine, dict.fromkeys, np.random.normal])
+    assert recorded(told, 1) == [1]
 
 
 @pytest.mark.parametrize("kinds", [1, 200], ids=["of one kind", "of more kinds than are looked for"])

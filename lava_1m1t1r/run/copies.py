@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from multiprocessing.managers import BaseProxy
 from multiprocessing.sharedctypes import SynchronizedBase
-from types import TracebackType
+from types import BuiltinMethodType, ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ class _Memo(dict):
         super().__init__({**_GLOBAL, **shared})
         self.kinds, self.whole = kinds, whole
         self.parts: Counter[int] = Counter()
-        self.kept: list[np.ndarray] = []  # arrays, which may be temporary: another one would get their ids
+        self.kept: list[Any] = []  # arrays and methods, which may be temporary: another one would get their ids
 
     def torn(self) -> set[int]:
         """Return the ids of the arrays of which more than one part was copied for itself."""
@@ -109,7 +109,18 @@ class _Memo(dict):
                 elif isinstance(value, np.ndarray):
                     self[key] = found = _copied_array(value, self)
                     self.kept.append(value)
+                elif isinstance(value, BuiltinMethodType):
+                    self[key] = found = _copied_method(value, self)
+                    self.kept.append(value)
         return found
+
+
+def _copied_method(method: BuiltinMethodType, memo: _Memo) -> Any:
+    """Method of the copy of what it belongs to (``rng.normal``, ``queue.popleft``): ``copy`` takes those in C for functions."""
+    owner = method.__self__
+    if owner is None or isinstance(owner, (ModuleType, type)):
+        return method
+    return getattr(copy.deepcopy(owner, memo), method.__name__)
 
 
 def _copied_array(array: np.ndarray, memo: _Memo) -> np.ndarray:
