@@ -287,12 +287,19 @@ def cuba_network(rng, kind="plain"):
     recurrent = replace(dense(0, 9, 14), kind="dense_rec", weight_rec=nets.even(rng, (9, 9), 0.5, 0))
     delays, conv = rng.integers(1, 8, 9).astype(np.int32), Convolution((2, 5, 4), 3, (3, 2), (1, 1), (1, 0))
     image = Layer(0, "conv", conv.shape, conv.sources, nets.even(rng, conv.weight_shape, 2.0), neuron=neuron, conv=conv)
+    # the recurrent weights, 1, reach 8 neurons that nothing else drives; and inhibition that lava-dl halves
+    loud, ones = np.zeros((9, 14), np.int32), np.ones((9, 9), np.int32) - 2 * np.eye(9, dtype=np.int32)
+    loud[0] = 254
+    odd = replace(recurrent, weight=loud, weight_rec=ones, neuron=CubaNeuron(1024, 128, 4))
+    inhibited = replace(recurrent, weight=64 * rng.integers(-1, 3, (9, 14)).clip(-1, 1), weight_rec=-128 * (1 - np.eye(9, dtype=np.int32)))
     first = {
         "plain": recurrent,
         "delays": dense(0, 9, 14, delay=delays),
         "convolution": image,
         "biases": dense(0, 9, 14, bias=np.full(9, 300, np.int32)),
         "recurrent delays": replace(recurrent, delay_rec=delays),
+        "odd recurrent weights": odd,
+        "inhibition alone": inhibited,
         "delays of a convolution": replace(image, delay=np.repeat(delays[:3], conv.size // 3)),
     }[kind]
     flat = (Layer(1, "flatten", (conv.size,), conv.size),) if first.conv else ()
@@ -310,6 +317,8 @@ def cuba_network(rng, kind="plain"):
         ("convolution", True),
         ("biases", False),
         ("recurrent delays", False),
+        ("odd recurrent weights", False),
+        ("inhibition alone", False),
         ("delays of a convolution", False),
     ],
 )

@@ -19,6 +19,7 @@ from ..fast import FastNetwork
 from ..layers import M1T1RNeuron
 from ..netx.schema import read, write
 from ..program import PER_NEURON, SCALARS, TABLES
+from ..sums import within_8_bits
 from . import loihi_limits as limits
 from . import rules
 from .frames import batched, drawn
@@ -144,7 +145,7 @@ def _notes(net: NetDescription, layers: tuple[LayerResources, ...]) -> list[str]
 
 
 def unlike_in_netx(net: NetDescription) -> list[str]:
-    """What the netx of lava-dl 0.6.0 refuses, leaves out or times otherwise, in a network of CUBA neurons."""
+    """What the netx of lava-dl 0.6.0 refuses, leaves out, rounds or times otherwise, in a network of CUBA neurons."""
     found = ["delay lines are refused"] if net.delay_lines is not None else []
     for before, x in zip(net.layers, net.layers[1:], strict=False):
         if x.kind == "flatten" and len(before.shape) == 1:
@@ -156,9 +157,20 @@ def unlike_in_netx(net: NetDescription) -> list[str]:
             found.append(f"biases of layer {x.index} act a step earlier")
         if np.any(x.recurrent_delays):
             found.append(f"recurrent delays of layer {x.index} are left out")
+        if x.weight is not None and x.weight_rec is not None and not _fit_together(x.weight, x.weight_rec):
+            found.append(f"weights of layer {x.index} may be rounded")
         if x.kind != "dense" and np.any(x.axonal_delays):
             found.append(f"delays of layer {x.index} are refused or left out")
     return found
+
+
+def _fit_together(weight: np.ndarray, weight_rec: np.ndarray) -> bool:
+    """Whether both matrices keep their numbers in lava-dl's netx: it scales them to 8 bits together, and Lava then takes recurrent weights
+    without one above 0 for unsigned ones, of which -256 is none."""
+    both = np.concatenate([np.ravel(weight), np.ravel(weight_rec)])
+    low, high = -int(both.min()), int(both.max())
+    lowest = low > high and low.bit_count() == 1  # it is scaled to -256
+    return within_8_bits(both) and not (lowest and weight_rec.max() <= 0 and weight_rec.min() == -low)
 
 
 def _net_file(net: NetDescription) -> bytes:
