@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_CEILING, Context, Decimal
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import gettempdir
@@ -177,9 +178,9 @@ def _late(cycles: int, clock_hz: float, dt: float, own: int, widest: int) -> lis
     :func:`largest_step` with the design's lanes and with the most."""
     if cycles / clock_hz <= dt:
         return []
-    least = cycles / dt / 1e6
+    least = Context(prec=3, rounding=ROUND_CEILING).divide(Decimal(cycles), Decimal(str(dt))).scaleb(-6)  # rounded down, it would not do
     other = "more lanes" if widest < own and widest / clock_hz < dt else "fewer substeps, neurons a layer or delay lines"
-    return [f"The largest step takes longer than the network's own: live input needs a clock of {least:.3g} MHz, or {other}."]
+    return [f"The largest step takes longer than the network's own: live input needs a clock of {least:f} MHz, or {other}."]
 
 
 def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
