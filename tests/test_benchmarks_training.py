@@ -58,6 +58,13 @@ def test_each_speaker_is_left_out_once_also_where_names_are_numbers(tmp_path):
     assert [split.held_out for split in accuracy._splits(accuracy._arguments([*options, "--leave-out", "2"]))] == ["2"]
 
 
+def test_a_speaker_who_is_named_twice_counts_once(tmp_path):
+    """By name or by number: the standard error is over people, and the same one again would make it smaller, or 0."""
+    write_shd(tmp_path / "named.h5", dataclasses.replace(made((4, 4, 4)), speaker_names=("anna", "bert", "cleo")))
+    options = ["--data", str(tmp_path / "named.h5"), "--leave-out", "cleo", "bert", "2", "bert"]
+    assert [split.held_out for split in accuracy._splits(accuracy._arguments(options))] == ["cleo", "bert"]
+
+
 def test_networks_of_the_table_have_about_equal_parameters():
     task = Task("t", channels=140, hidden=256, classes=20)
     counts = {}
