@@ -487,6 +487,8 @@ def test_answers_that_are_guesses_are_told(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "50.00% correct in fixed point" in out and "2 answers are the first of several classes with the same sum" in out
     assert "50.00% correct when each answer is relative to the mean sums of the same speaker's utterances before, in random order" in out
+    assert cli.main([*given, "--utterances", "1"]) == 0
+    assert "1 answer is the first of several classes with the same sum" in capsys.readouterr().out
     assert cli.main([*given, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["ties"] == 6 and found["adapted_accuracy"] == found["accuracy"]

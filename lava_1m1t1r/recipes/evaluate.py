@@ -11,7 +11,7 @@ import numpy as np
 from ..agreement import Agreement, agreement
 from ..answers import adapted_accuracy, answers, over_time, ties, winner
 from ..description import NetDescription
-from ..errors import require, whole
+from ..errors import counted, require, whole
 from ..fast import FastNetwork
 from ..netx import hdf5
 from ..netx.schema import described
@@ -49,7 +49,8 @@ class Evaluation:
     @property
     def guesses(self) -> str:
         """Sentence that tells of ties; empty without any."""
-        return f"{self.ties} answers are the first of several classes with the same sum (of a silent network: all)" if self.ties else ""
+        are = f"{counted(self.ties, 'answer')} {'is' if self.ties == 1 else 'are'}"
+        return f"{are} the first of several classes with the same sum (of a silent network: all)" if self.ties else ""
 
     @property
     def adaptation(self) -> str:
