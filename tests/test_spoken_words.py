@@ -54,7 +54,8 @@ def test_null_is_german_among_german_digits_alone(tmp_path, monkeypatch):
 
 
 def test_german_digits_may_be_capitalised_and_have_their_umlaut(tmp_path, monkeypatch):
-    for words, heard in ((("Null", "Eins", "fünf"), ("null", "eins", "fünf")), (("FUENF", "Null"), ("fünf", "null"))):
+    cases = (("Null", "Eins", "fünf"), ("null", "eins", "fünf")), (("FUENF", "Null"), ("fünf", "null")), (("FU\u0308NF",), ("fünf",))
+    for words, heard in cases:
         _, asked, _ = heard_of(monkeypatch, words, n_per_class=1, root=tmp_path)
         assert tuple(request.text for request in asked) == heard and all(request.voice.startswith("de") for request in asked)
     _, asked, _ = heard_of(monkeypatch, ("Null", "void"), n_per_class=1, root=tmp_path)

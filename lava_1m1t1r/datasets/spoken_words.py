@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .._support.names import composed
 from ..errors import flag, require, whole, workers_of
 from .events import SHD_KEYS, EventSet, repeated
 from .inner_ear import MAX_RATE, MIN_RATE, InnerEar
@@ -62,6 +63,7 @@ def SpokenWords(
     for word in words:
         good = isinstance(word, str) and word.isprintable() and any(map(str.isalnum, word)) and len(word) <= _LONGEST
         require(good, "words", f"be printable text with a letter or digit, of at most {_LONGEST} characters, to be spoken", word)
+    words = [composed(word) for word in words]  # as the names of classes, by which German digits are known
     require(repeated(words) is None, "words", "differ from each other", repeated(words))
     n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=MOST_PER_CLASS), whole(seed, "seed", most=2**62 - 1)
     rate = None if rate is None else whole(rate, "rate", least=MIN_RATE, most=MAX_RATE)
