@@ -43,6 +43,13 @@ def delayed(task):
     return net
 
 
+def annealed(net, *given, **options):
+    def halve(_epoch):
+        net.hidden.neuron.tau_grad /= 2
+
+    return usual(net, *given, on_epoch=halve, **options)
+
+
 def train(folder, *more):
     seen.clear()
     options = ["--data", DATA, "--epochs", "2", "--hidden", "8", "--batch", "4", "-o", str(OUT / folder), *more]
@@ -60,7 +67,10 @@ report["first"] = train("stopped")
 del fit.Learner.on_train_epoch_end
 report["resumed"] = train("stopped", "--resume")
 report["watched"] = train("watched", "--data", str(OUT / "three.h5"), "--validate", "1", "--patience", "2")
-network.m1t1r = kept(delayed)
+usual, fit.fit, network.m1t1r = fit.fit, annealed, kept(plain)
+report["annealed"] = train("annealed")
+report["surrogate"] = made[-1].hidden.neuron.tau_grad / made[0].hidden.neuron.tau_grad
+fit.fit, network.m1t1r = usual, kept(delayed)
 report["delayed"] = train("delayed")
 report["delays"] = made[-1].hidden.delay.delay.tolist()
 (OUT / f"rank{RANK}.json").write_text(json.dumps(report))

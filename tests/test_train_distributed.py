@@ -62,7 +62,7 @@ def test_each_process_takes_its_share_of_every_epoch(reports):
 @pytest.mark.timeout(600)
 def test_parameters_are_the_same_in_both_and_after_a_resumed_run(reports):
     _, ranks = reports
-    for run in ("whole", "first", "resumed", "delayed"):
+    for run in ("whole", "first", "resumed", "annealed", "delayed"):
         assert ranks[0][run]["parameters"] == ranks[1][run]["parameters"]
     assert ranks[0]["first"]["parameters"] != ranks[0]["whole"]["parameters"]
     assert ranks[0]["resumed"]["parameters"] == ranks[0]["whole"]["parameters"]
@@ -75,6 +75,14 @@ def test_each_process_draws_its_own_augmentation_noise_and_devices_and_learned_d
     assert len(states) == 2 and states[0]["augmentation"]["state"] != states[1]["augmentation"]["state"]
     assert not np.array_equal(states[0]["torch"], states[1]["torch"])  # for noise of devices, and those that variation draws
     assert ranks[0]["delays"] == ranks[1]["delays"] and len(ranks[0]["delays"]) == 8 and len(set(ranks[0]["delays"])) > 1
+
+
+@pytest.mark.timeout(600)
+def test_what_the_first_process_anneals_is_annealed_in_both(reports):
+    folder, ranks = reports
+    assert [rank["surrogate"] for rank in ranks] == [0.25, 0.25]
+    kept, usual = (checkpoint.read(folder / run / "last.ckpt")["surrogates"] for run in ("annealed", "whole"))
+    assert len(kept) > 0 and all(kept[name]["tau_grad"] == settings["tau_grad"] / 4 for name, settings in usual.items())
 
 
 @pytest.mark.timeout(600)

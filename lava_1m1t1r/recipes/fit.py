@@ -313,8 +313,9 @@ def fit(
         (the first of equals), whether training stopped early or not; without ``patience`` it is that of the last.
     on_epoch : callable, optional
         Called after each epoch, when its checkpoint is written, with its ``epoch`` (from 1), ``loss`` (mean of its batches),
-        ``train_accuracy`` and, with a validation set, ``accuracy``: to watch, plot or log. It may anneal the surrogates of neurons
-        (``net.hidden.neuron.tau_grad``): the checkpoint holds what it sets, for a run that goes on with the network made anew.
+        ``train_accuracy`` and, with a validation set, ``accuracy``: to watch, plot or log. It may anneal the surrogates of 1M1T1R
+        neurons (``net.hidden.neuron.tau_grad``): the checkpoint holds what it sets, for a run that goes on with the network made anew.
+        (Those of other neurons, such as lava-dl's, would start again.)
     progress : bool
         Whether to show a line an epoch and, on a terminal, a bar of the epoch at hand.
 
