@@ -183,4 +183,5 @@ def utterance(dt, channels=700):
 def simulated(net, files, frames, simulator="icarus"):
     """Facts of the Verilog's simulation on samples."""
     network = FastNetwork(net)
-    return rtl_target.simulate(network, files | rtl_target.bench_files(network, frames), frames, simulator)
+    ran = network.run(frames, record="all", threads=1)
+    return rtl_target.simulate(ran, files | rtl_target.bench_files(network, frames), simulator)

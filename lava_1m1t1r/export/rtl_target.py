@@ -19,7 +19,7 @@ from ..delay_lines import on_lines, outgoing
 from ..description import NetDescription
 from ..dynamics import State
 from ..errors import flag, number, require, whole
-from ..fast import FastNetwork
+from ..fast import FastNetwork, Result
 from . import rtl_source, rules
 from .frames import samples
 from .names import verilog_module
@@ -123,10 +123,10 @@ def deploy_rtl(
         frames = samples(frames, net, rtl_source.input_limit(lowered))
         network = FastNetwork(net)
         sources |= bench_files(network, frames)
-        facts |= simulate(network, sources, frames, simulator)
-        records = network.run(frames, record="spikes", threads=1).layers
+        ran = network.run(frames, record="all", threads=1)
+        facts |= simulate(ran, sources, simulator)
         if _LARGEST in facts:
-            own, widest = (largest_step(lowered, count, frames, records) for count in (lanes, _MOST_LANES))
+            own, widest = (largest_step(lowered, count, frames, ran.layers) for count in (lanes, _MOST_LANES))
             facts[_LARGEST] = max(facts[_LARGEST], own)
             facts["time a step, mean [s]"] = facts[_MEAN] / clock_hz
             facts["time a sample, mean [s]"] = facts[_MEAN] * frames.shape[1] / clock_hz
@@ -209,17 +209,15 @@ def memory_bits(lowered: Plan, lanes: int) -> dict[str, int]:
     return bits | {"queues": queue}
 
 
-def simulate(network: FastNetwork, sources: Mapping[str, str], frames: np.ndarray, simulator: str = "verilator") -> dict[str, Any]:
+def simulate(ran: Result, sources: Mapping[str, str], simulator: str = "verilator") -> dict[str, Any]:
     """Simulate the design on samples; spikes, states and outputs must equal the fast fixed-point network's.
 
     Parameters
     ----------
-    network : FastNetwork
-        The network in fixed point.
+    ran : Result
+        What the network does under the samples of the bench files, in fixed point, with all records.
     sources : mapping of str
         File name to text, as :func:`.rtl_source.sources` and :func:`bench_files` return them.
-    frames : (B, T, C) int
-        Samples, those of the bench files.
     simulator : "verilator" or "icarus"
         Simulator to use.
 
@@ -229,7 +227,6 @@ def simulate(network: FastNetwork, sources: Mapping[str, str], frames: np.ndarra
         What was compared, and the clock cycles between the output's frames when the input never waits; no cycles of samples that are
         so short that all frames come with the reset.
     """
-    expected = network.run(frames, record="all", threads=1)
     with scratch() as folder:
         write_sources(sources, folder)
         verilog = [file for file in sources if file.endswith(".v")]
@@ -244,9 +241,8 @@ def simulate(network: FastNetwork, sources: Mapping[str, str], frames: np.ndarra
         outputs, states, times = ((Path(folder) / f"{what}.txt").read_text() for what in ("outputs", "states", "cycles"))
     _compare_outputs(outputs, sources["expected.txt"])
     cycles = _intervals(times)
-    states_compared = _compare_states(states, expected.layers)
-    spikes = expected.spike_count
-    text = compared(frames.shape[0] * frames.shape[1], spikes, states_compared)
+    states_compared = _compare_states(states, ran.layers)
+    text = compared(ran.out.shape[0] * ran.out.shape[1], ran.spike_count, states_compared)
     found = {_MEAN: float(np.mean(cycles)), _LARGEST: int(np.max(cycles))} if cycles.size else {}
     return {f"simulated by {simulator}": text, **found}
 
