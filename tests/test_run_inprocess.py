@@ -22,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent / "processes"))
 from faulty.models import PyFaultyModel
 from faulty.process import Faulty
 from graphs import CASES, FIXED, FLOAT, T, dice, learning, nested, recurrent, sparse
-from kinds.models import ChipElsewhereModel
+from kinds.models import ChipElsewhereModel, PyHookedModel
 from kinds.process import Elsewhere, Hooked, Kinds, NoEntries, Orphan
 from lava.magma.compiler.compiler import Compiler
+from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.extractor import Extractor, VarWire
@@ -707,7 +708,7 @@ def test_a_run_may_have_a_time_limit_of_its_own():
         session.run(T, timeout=0.3)
 
 
-def test_what_does_not_run_in_process_is_refused_by_name():
+def test_what_does_not_run_in_process_is_refused_by_name(monkeypatch):
     tagged = [LIFRefractory(shape=(3,), name="float only") for _ in range(2)]
     with pytest.raises(InputError, match=r"LIFRefractory 'float only': .* selects no ProcessModel: .*It has .* \(tags: float") as told:
         run(tagged[0], T, config(FIXED))
@@ -720,10 +721,12 @@ def test_what_does_not_run_in_process_is_refused_by_name():
         chosen = Loihi2SimCfg(exception_proc_model_map={Elsewhere if by_class else chip: ChipElsewhereModel})
         with pytest.raises(InputError, match="'chip' must have a ProcessModel that runs on a CPU in Python; got 'ChipEls"):
             run(chip, T, chosen)
-    with pytest.raises(
-        InputError, match=r"Hooked 'mine': PyHookedModel\.start must be Lava's own(.|\n)*in __init__ or in the first run_spk"
-    ):
-        run(Hooked(name="mine"), T, config())
+    for hook in ("start", "run"):
+        text = rf"Hooked 'mine': PyHookedModel\.{hook} must be Lava's own(.|\n)*in __init__ or in the first run_spk"
+        with pytest.raises(InputError, match=text):
+            run(Hooked(name="mine"), T, config())
+        monkeypatch.setattr(PyHookedModel, "start", PyLoihiProcessModel.start)
+        monkeypatch.setattr(PyHookedModel, "run", lambda model: None)
     lif, wire = LIF(shape=(3,)), VarWire()
     wire.connect_var(lif.v)
     try:
