@@ -65,6 +65,17 @@ def test_a_speaker_who_is_named_twice_counts_once(tmp_path):
     assert [split.held_out for split in accuracy._splits(accuracy._arguments(options))] == ["cleo", "bert"]
 
 
+def test_utterances_of_unknown_speakers_are_no_person_of_their_own(tmp_path):
+    events = made((4, 4, 4))
+    write_shd(tmp_path / "some.h5", dataclasses.replace(events, speakers=np.where(events.speakers == 0, -1, events.speakers)))
+    options = ["--data", str(tmp_path / "some.h5")]
+    assert [split.held_out for split in accuracy._splits(accuracy._arguments(options))] == ["speaker 1", "speaker 2"]
+    assert [split.held_out for split in accuracy._splits(accuracy._arguments([*options, "--leave-out", "-1"]))] == ["speaker -1"]
+    write_shd(tmp_path / "none.h5", dataclasses.replace(events, speakers=np.full(len(events), -1)))
+    with pytest.raises(InputError, match="names no speakers"):
+        accuracy._splits(accuracy._arguments(["--data", str(tmp_path / "none.h5")]))
+
+
 def test_networks_of_the_table_have_about_equal_parameters():
     task = Task("t", channels=140, hidden=256, classes=20)
     counts = {}

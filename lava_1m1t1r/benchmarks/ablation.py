@@ -131,7 +131,8 @@ def main(arguments: list[str] | None = None) -> int:
             settings |= {"frames": frames, "augmentation": dataclasses.asdict(augmentation), "start": FULL}
             job = lambda v=known[name], seeded=of_seed: run(seeded, v, train, test, augmentation)  # noqa: E731
             found[name].append(kept(args.folder, name, settings, job, f"{name}, seed {seed}"))
-    title = f"{split.name}, {split.held_out}: {len(train)} utterances, {counted(args.epochs, 'epoch')}, {counted(args.repeats, 'seed')}"
+    title = f"{split.name}, {split.held_out}: {len(train)} utterances, {task.hidden} neurons, {counted(task.epochs, 'epoch')}, "
+    title += f"batches of {task.batch}, {counted(args.repeats, 'seed')}"
     table = Table(title, ("accuracy %", "+-", "train %", "+- ", "spikes", "+-  ", "CPU s"))
     for name in chosen:
         cells = []

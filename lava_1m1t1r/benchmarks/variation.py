@@ -13,6 +13,7 @@ import numpy as np
 
 from .._support.files import check_place, scratch
 from ..datasets.spoken_digits import TEST_PER_CLASS, TRAIN_PER_CLASS
+from ..errors import counted
 from ..recipes import NETWORK_FILE, data
 from ..recipes.task import SPOKEN_DIGITS, recipe
 from .table import Table, digest_of, parser, positive, write_json
@@ -38,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     task = data.fitted(recipe(SPOKEN_DIGITS).replace(epochs=args.epochs, hidden=args.hidden), split)
     train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
     table = Table(
-        f"accuracy [%] on SpokenDigits, {split.held_out}; mean and standard deviation of {args.repeats} chips",
+        f"accuracy [%] on {split.name}, {split.held_out}: {len(train)} and {len(test)} utterances, {task.hidden} neurons, "
+        f"{counted(task.epochs, 'epoch')}; mean and standard deviation of {counted(args.repeats, 'chip')}",
         tuple(f"{level:.0%}" for level in LEVELS),
     )
     with scratch() as spare:

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         print(as_json(results))
         return failed
     print(
-        f"accuracy {results['accuracy']:.1%} (chance {100 * results['chance']:.2g}%)"
+        f"accuracy {results['accuracy']:.1%} (chance {100 * results['chance']:.3g}%)"
         + (f", CUBA {results['cuba_accuracy']:.1%}" if results["cuba_accuracy"] is not None else "")
         + f"; values that differ: {results['mismatches']}; {results['seconds']:.0f} s"
     )

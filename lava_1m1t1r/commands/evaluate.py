@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(as_json(numbers))
     else:
-        print(f"{tested.text(net.dt)}, {result.accuracy:.2%} correct in fixed point, {result.spikes:.0f} spikes each")
+        print(f"{tested.text(net.dt)}, {result.accuracy:.2%} correct in fixed point, {result.spikes:.1f} spikes each")
         if result.same_answer is not None:
             spikes = "" if result.float_spikes is None else f"; {result.float_spikes}"
             print(f"  {result.floating_accuracy:.2%} correct in floating point; same class on {result.same_answer:.2%}{spikes}")

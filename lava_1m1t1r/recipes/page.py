@@ -113,8 +113,8 @@ def page_of(found: Found, worked: Worked | None = None) -> Page:
         shown["the same, adapted to each speaker"] = f"{result.adapted_accuracy:.1%}"
     if found.baseline is not None:
         shown["accuracy of CUBA, same training"] = f"{found.baseline.accuracy:.1%}"
-    shown["chance"] = f"{100 / net.outputs:.2g}%"
-    shown["spikes per utterance"] = f"{result.spikes:.0f}"
+    shown["chance"] = f"{100 / net.outputs:.3g}%"
+    shown["spikes per utterance"] = f"{result.spikes:.1f}"
     page.numbers(shown)
     adapted = f"Adapted: {result.adaptation}." if result.adaptation else ""
     for remark in (REMARKS.get(found.data), adapted, result.guesses):
