@@ -179,6 +179,16 @@ def test_a_generator_belongs_to_one_model_and_another_that_was_given_it_is_refus
     assert next(shared) == 0
 
 
+@pytest.mark.parametrize("method", ["__next__", "send"])
+def test_the_methods_of_one_generator_are_refused_as_it_is(method):
+    shared, both = (x * x for x in range(9)), Choosing()
+    one, other = (Told(values=getattr(shared, method)) for _ in range(2))
+    one.s_out.connect(both.one)
+    other.s_out.connect(both.two)
+    with pytest.raises(InputError, match=r"were given one generator \(values\)"):
+        run(both, 1, Loihi2SimCfg())
+
+
 @pytest.mark.parametrize(
     "draw",
     [lambda: np.random.default_rng(3).normal, lambda: collections.deque([3.0, 1.0, 2.0]).popleft, lambda: random.Random(3).random],

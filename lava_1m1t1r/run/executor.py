@@ -13,7 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from types import GeneratorType
+from types import BuiltinMethodType, GeneratorType, MethodWrapperType
 from typing import TYPE_CHECKING, Any
 
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
@@ -107,7 +107,9 @@ class Executor:
                         f"{title(process)} was given a channel between operating-system processes for its ProcessModel "
                         f"{builder.proc_model.__name__}, which does not run in one process. Record the Var instead."
                     )
-                owner = owners.setdefault(id(value), process) if isinstance(value, GeneratorType) else process
+                in_c = isinstance(value, (BuiltinMethodType, MethodWrapperType))  # ``generator.send``, ``generator.__next__``
+                drawn = value.__self__ if in_c else value
+                owner = owners.setdefault(id(drawn), process) if isinstance(drawn, GeneratorType) else process
                 if owner is not process:
                     raise InputError(
                         f"{title(owner)} and {title(process)} were given one generator ({name}), which cannot be copied: here they would "
