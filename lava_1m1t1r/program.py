@@ -214,9 +214,9 @@ class StepParams(ByValue):
     v_in_max: float = V_IN_MAX
     """Input voltages are clipped to [0, v_in_max] [V]."""
     held: bool = False
-    """Whether the floating-point step, too, uses shares lost and passed on as 12-bit decays hold them (at most 2.5e-4 off, but for a
-    transfer above 1, which is held as 1). Networks from
-    files do: floating and fixed point then differ in arithmetic only, not in the device."""
+    """Whether the floating-point step, too, uses shares lost and passed on as 12-bit decays hold them (at most 2.5e-4 off; those that
+    they cannot hold, which fixed point refuses, stay as they are). Networks from files do: floating and fixed point then differ in
+    arithmetic only, not in the device."""
 
     def __post_init__(self) -> None:
         require(isinstance(self.device, DeviceParams), "StepParams.device", "be a DeviceParams", self.device)

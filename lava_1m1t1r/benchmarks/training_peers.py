@@ -42,7 +42,7 @@ def _ours(shape: Shape, substeps: int) -> Step:
     neuron = {"params": _device(substeps), "dt": 1e-3, "substeps": substeps}
     hidden = block.m1t1r.Recurrent(neuron, shape.inputs, shape.hidden)
     output = block.m1t1r.Dense(neuron, shape.hidden, shape.outputs)
-    return _step(lambda x: _with_rate(hidden, output, x), [*hidden.parameters(), *output.parameters()], (hidden.bias, 0.1))
+    return _step(lambda x: _with_rate(hidden, output, x), [*hidden.parameters(), *output.parameters()], (hidden.bias, 0.1), _time_last)
 
 
 def _slayer(shape: Shape) -> Step:
@@ -51,7 +51,12 @@ def _slayer(shape: Shape) -> Step:
     neuron = {"threshold": 1.25, "current_decay": 1 - KEPT[0], "voltage_decay": 1 - KEPT[1], "requires_grad": False}
     hidden = slayer.block.cuba.Recurrent(dict(neuron), shape.inputs, shape.hidden)
     output = slayer.block.cuba.Dense(neuron, shape.hidden, shape.outputs)
-    return _step(lambda x: _with_rate(hidden, output, x), [*hidden.parameters(), *output.parameters()], (hidden.input_synapse.weight, 0.02))
+    return _step(
+        lambda x: _with_rate(hidden, output, x),
+        [*hidden.parameters(), *output.parameters()],
+        (hidden.input_synapse.weight, 0.02),
+        _time_last,
+    )
 
 
 def _peer(shape: Shape, build: Callable[..., Peer], unit: float, **options: Any) -> Step:
@@ -59,10 +64,10 @@ def _peer(shape: Shape, build: Callable[..., Peer], unit: float, **options: Any)
     peer = build((shape.inputs, shape.hidden, shape.outputs), **options)
 
     def net(x):
-        outputs, spikes = peer.run(x.permute(2, 0, 1))
+        outputs, spikes = peer.run(x)
         return outputs.permute(1, 2, 0), float(spikes.detach().mean())
 
-    return _step(net, peer.parameters, (peer.input_weight, unit))
+    return _step(net, peer.parameters, (peer.input_weight, unit), _time_first)
 
 
 def plain_neuron(params: StepParams) -> Callable:
@@ -136,13 +141,13 @@ def _plain(shape: Shape, substeps: int) -> Step:
         state, state_out, spike = (zero[0],) * 3, (zero[1],) * 3, zero[0]
         spikes, outputs = [], []
         for t in range(shape.steps):
-            spike, state = step(x[:, :, t] @ first.T + spike @ again.T + biases[0], state)
+            spike, state = step(x[t] @ first.T + spike @ again.T + biases[0], state)
             out, state_out = step(spike @ second.T + biases[1], state_out)
             spikes.append(spike)
             outputs.append(out)
         return torch.stack(outputs, -1), float(torch.stack(spikes).detach().mean())
 
-    return _step(net, [first, again, second, *biases], (biases[0], 0.1))
+    return _step(net, [first, again, second, *biases], (biases[0], 0.1), _time_first)
 
 
 def _dense_products(shape: Shape) -> Step:
@@ -159,7 +164,7 @@ def _dense_products(shape: Shape) -> Step:
             (s @ r.T, s @ r)
         return float("nan")
 
-    return Step(_tensors, run, None)
+    return Step(_time_last, run, None)
 
 
 def _with_rate(hidden: Callable, output: Callable, x: Any) -> tuple:
@@ -167,9 +172,9 @@ def _with_rate(hidden: Callable, output: Callable, x: Any) -> tuple:
     return output(spikes), float(spikes.detach().mean())
 
 
-def _step(net: Callable, parameters: list, turn_by: tuple) -> Step:
-    """Training step from ``net(x (B, C, T)) -> (outputs (B, N, T), hidden rate)``; ``turn_by``: a parameter, and its change per unit of
-    drive."""
+def _step(net: Callable, parameters: list, turn_by: tuple, ready: Callable) -> Step:
+    """Training step from ``net(x) -> (outputs (B, N, T), hidden rate)``; ``turn_by``: a parameter, and its change per unit of drive;
+    ``ready``: makes x, in the order that suits the library, which is no part of the step."""
     torch = _torch()
     turned, unit = turn_by
     before = turned.detach().clone()
@@ -185,12 +190,19 @@ def _step(net: Callable, parameters: list, turn_by: tuple) -> Step:
         with torch.no_grad():
             turned.copy_(before + place * unit)
 
-    return Step(_tensors, run, turn)
+    return Step(ready, run, turn)
 
 
-def _tensors(x: np.ndarray, label: np.ndarray) -> tuple:
+def _time_last(x: np.ndarray, label: np.ndarray) -> tuple:
+    """Frames (B, C, T), one behind the other in memory."""
     torch = _torch()
     return torch.from_numpy(x.astype(np.float32)).transpose(1, 2), torch.from_numpy(label)
+
+
+def _time_first(x: np.ndarray, label: np.ndarray) -> tuple:
+    """Frames (T, B, C)."""
+    torch = _torch()
+    return torch.from_numpy(np.ascontiguousarray(x.transpose(1, 0, 2), np.float32)), torch.from_numpy(label)
 
 
 ROWS: dict[str, Callable[[Shape], Step]] = {

@@ -23,7 +23,7 @@ SUMMARIES = {
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "c": {
         "--name": {"default": "net", "help": "prefix of the C names"},
-        "--flash-limit": {"type": int, "help": "bytes that the constants may take (the code's 1 to 3 kB come on top)"},
+        "--flash-limit": {"type": int, "help": "bytes that the constants may take (the code comes on top: 1 to 3 kB, more if deep)"},
         "--ram-limit": {"type": int, "help": "bytes that the variables may take (the stack comes on top)"},
     },
     "loihi": {"--chips": {"type": int, "default": 1, "help": "number of chips that the network may use"}},

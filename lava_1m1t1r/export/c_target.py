@@ -47,8 +47,8 @@ def deploy_c(
     name : str
         Prefix of all that the header declares: ``NAME_reset``, ``NAME_step``, ``NAME_states``.
     flash_limit, ram_limit : int, optional
-        Bytes of the controller that constants and variables may take; more is refused before anything is written. The code (1 to 3 kB) and
-        the stack (some 250 bytes) are not among them.
+        Bytes of the controller that constants and variables may take; more is refused before anything is written. The code (1 to 3 kB, and
+        0.1 to 0.3 kB for each layer beyond the first) and the stack (some 250 bytes) are not among them.
     frames : (B, T, C) int, optional
         If given, the sources are compiled and run on these samples first, and must equal the fixed-point network in every spike and state.
     compiler : str
