@@ -30,7 +30,7 @@ from .failures import NoSharedMemory, TooManyFiles
 SHARED = Path("/dev/shm")  # where Linux keeps shared memory and semaphores
 STACK_SIGNAL = signal.SIGUSR2
 _LONGEST_FAREWELL = 2.0  # s
-_LONGEST_ANSWER = 0.5  # s, of a child that is asked for its stack
+_LONGEST_ANSWER = 2.0  # s, of a child that is asked for its stack
 _FRAME = re.compile(r'File "(?P<path>.+)", line (?P<line>\d+) in (?P<function>\S+)')
 # Methods of Lava's model.py that hand over to the user's code: a main thread without one of them is between phases.
 _PHASES = {"_spike", "_pre_mgmt", "_lrn", "_post_mgmt", "_run_async"}
@@ -113,11 +113,11 @@ class Child:
         before = len(self.report())
         with suppress(OSError, ValueError):
             os.kill(self.process.pid, STACK_SIGNAL)
-        end, text, last = time.monotonic() + _LONGEST_ANSWER, "", None
-        while (not text or text != last) and time.monotonic() < end:
+        end, main_thread = time.monotonic() + _LONGEST_ANSWER, ""
+        while not main_thread and time.monotonic() < end:  # it comes last, and on a busy machine in parts
             time.sleep(0.01)
-            last, text = text, self.report()[before:]
-        main_thread = next((part for part in text.split("\n\n") if "in _bootstrap" in part and "in main" in part), "")
+            threads = self.report()[before:].split("\n\n")
+            main_thread = next((part for part in threads if "in _bootstrap" in part and "in main" in part), "")
         frames = [(m["path"], int(m["line"]), m["function"]) for m in _FRAME.finditer(main_thread)]
         return _where(frames)
 
