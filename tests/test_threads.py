@@ -69,15 +69,19 @@ def test_who_leaves_early_waits_for_the_others():
 
 @pytest.mark.usefixtures("hears_interrupts")
 def test_ctrl_c_while_the_others_end_waits_for_them():
-    here, ended = threading.get_ident(), []
+    here, helped, last, ended = threading.get_ident(), threading.Event(), threading.Event(), []
 
     def work(i):
         if threading.get_ident() != here:
-            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-            time.sleep(0.6)
+            helped.set()
+            last.wait(60)
+            time.sleep(0.2)  # by now the other one waits for this one
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.4)
             ended.append(i)
         else:
-            time.sleep(0.1)
+            helped.wait(60)
+            last.set()
 
     with pytest.raises(KeyboardInterrupt):
         threads.share(work, [(0,), (1,)], 2)
@@ -85,12 +89,12 @@ def test_ctrl_c_while_the_others_end_waits_for_them():
 
 
 def test_callers_at_once_have_helpers_of_their_own():
-    meeting = threading.Barrier(4, timeout=20)  # two callers and their helpers: it opens when all four are at work
+    meeting = threading.Barrier(4, timeout=60)  # two callers and their helpers: it opens when all four are at work
     calls = [threading.Thread(target=threads.share, args=(lambda i: meeting.wait(), [(0,), (1,)], 2)) for _ in range(2)]
     for call in calls:
         call.start()
     for call in calls:
-        call.join(30)
+        call.join(90)
     assert not meeting.broken
 
 
