@@ -353,9 +353,9 @@ def by_c(drawn: Drawn) -> list[Seen]:
     with TemporaryDirectory() as folder:
         c_target.deploy_c(drawn.net, Path(folder) / "c")
         command = ["gcc", "-std=c99", "-O2", "net.c", "host/main.c", "-o", "main"]
-        subprocess.run(command, cwd=Path(folder) / "c", check=True, capture_output=True, timeout=60)
+        subprocess.run(command, cwd=Path(folder) / "c", check=True, capture_output=True, timeout=220)
         words = np.concatenate([[steps], drawn.frames.reshape(-1)]).astype("<i4").tobytes()
-        done = subprocess.run(["./main", "states.bin"], cwd=Path(folder) / "c", input=words, capture_output=True, check=True, timeout=60)
+        done = subprocess.run(["./main", "states.bin"], cwd=Path(folder) / "c", input=words, capture_output=True, check=True, timeout=220)
         states = np.fromfile(Path(folder) / "c" / "states.bin", "<i4").reshape(steps, -1)
     out = np.frombuffer(done.stdout, "<i4").reshape(steps, -1)
     seen, place = [], 0
@@ -380,7 +380,7 @@ def by_rtl(drawn: Drawn) -> list[Seen]:
         (where / "frames.txt").write_text("\n".join(map(str, [*tokens, -2])) + "\n")
         sources = sorted(path.name for path in where.glob("*.v"))
         for command in (["iverilog", "-g2005", "-o", "bench.vvp", "-s", "bench", *sources], ["vvp", "-n", "bench.vvp", "+states"]):
-            subprocess.run(command, cwd=where, check=True, capture_output=True, timeout=100)
+            subprocess.run(command, cwd=where, check=True, capture_output=True, timeout=220)
         rows = np.array((where / "states.txt").read_text().split("end\n")[0].split(), np.int64).reshape(-1, 6)
     seen = []
     for k, layer in enumerate(drawn.net.layers):

@@ -139,26 +139,24 @@ def test_process_folder_holds_only_the_process_and_its_models():
     assert files <= {"__init__.py", "process.py", "models.py"} and {"process.py", "models.py"} <= files
 
 
-@pytest.mark.timeout(120)
 def test_the_core_loads_neither_torch_nor_lava():
     code = (
         "import sys, lava_1m1t1r, lava_1m1t1r.device, lava_1m1t1r.datasets, lava_1m1t1r.export, lava_1m1t1r.reference, lava_1m1t1r.cli\n"
         "from lava_1m1t1r.netx import hdf5\n"
         "print(sorted({'torch', 'lava', 'lightning', 'matplotlib'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=220)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
 def answer(code: str) -> str:
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=220)
     return done.stdout.strip() or done.stderr
 
 
 SHELLS = ["run", "proc.m1t1r.process", "proc.m1t1r.models", "netx.graph.process", "netx.terminal.process", "netx.fused"]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("cause, said", [(None, "not installed. Install it with"), ("1 / 0", "does not load (ZeroDivisionError")])
 def test_without_a_lava_that_loads_every_shell_says_what_to_install(cause, said, tmp_path):
     package = tmp_path / "lava" / "magma"
@@ -179,10 +177,9 @@ for name in {SHELLS}:
 
 
 @pytest.mark.train
-@pytest.mark.timeout(120)
 def test_python_without_docstrings_is_said_to_be_what_lava_dl_cannot_do_with():
     code = "import lava_1m1t1r.slayer.block.m1t1r as block; block.Dense"
-    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, timeout=100, cwd=PACKAGE.parent)
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, timeout=220, cwd=PACKAGE.parent)
     assert done.returncode == 1 and "It needs its docstrings: start Python without -OO" in done.stderr
 
 
@@ -190,7 +187,7 @@ def test_python_without_docstrings_is_said_to_be_what_lava_dl_cannot_do_with():
 def test_without_docstrings_training_is_refused_before_its_data_are_made(tmp_path, command):
     line = [sys.executable, "-OO", "-m", "lava_1m1t1r", command, "-o", str(tmp_path / "run")]
     own = {**os.environ, "LAVA_1M1T1R_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(PACKAGE.parent)}
-    done = subprocess.run(line, capture_output=True, text=True, timeout=100, cwd=tmp_path, env=own)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=220, cwd=tmp_path, env=own)
     assert done.returncode == 2 and "It needs its docstrings: start Python without -OO" in done.stderr
     assert not list(tmp_path.iterdir())
 
@@ -211,7 +208,6 @@ except ImportError as error:
     assert answer(code).split() == ["True"] * 3
 
 
-@pytest.mark.timeout(120)
 def test_lava_loads_whatever_start_method_has_been_chosen():
     """Lava refuses that by itself. Its own runtime needs 'fork', and says how to get it; what runs in process does not."""
     pytest.importorskip("lava.magma", reason="needs lava-nc")
@@ -231,7 +227,6 @@ print(runs.run(lif, 2, Loihi2SimCfg(), record=[lif.v])[lif.v].ravel().tolist() =
     assert answer(code).split() == ["True"] * 3
 
 
-@pytest.mark.timeout(120)
 def test_training_loads_no_process_graphs_and_lava_loads_after_it_whatever_start_method_has_been_chosen():
     pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
     code = """
@@ -246,12 +241,11 @@ print(before, multiprocessing.get_start_method())
     assert answer(code).split() == ["False", "spawn"]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("module", ["slayer", "recipes.network", "benchmarks.peers"])
 def test_what_lava_dl_says_about_other_things_is_not_passed_on(module, tmp_path):
     pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
     code = f"import os; os.environ['CUDA_HOME'] = {str(tmp_path)!r}; import lava_1m1t1r.{module}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=220)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -264,7 +258,6 @@ def test_other_words_at_an_import_are_passed_on(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr() == ("mind\nlater\n", "the gap\n")
 
 
-@pytest.mark.timeout(120)
 def test_lava_dls_object_detection_and_plots_load_where_they_are_used():
     """They alone need torchvision, OpenCV and matplotlib's figures; whoever looks through all modules does not load them."""
     pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
@@ -285,7 +278,6 @@ print(before == set(), drawn, "YOLOBase" in dir(dl.obd), models is dl.obd.models
     assert answer(code).splitlines()[-1] == "True True True True False"
 
 
-@pytest.mark.timeout(120)
 def test_the_memory_of_a_peers_training_does_not_hold_our_compiler():
     """numba and LLVM are 60 MB, which other libraries' rows of ``bench training`` were charged once."""
     pytest.importorskip("torch", reason="needs torch")
@@ -377,7 +369,6 @@ def test_a_package_is_imported_when_something_of_its_module_is_used(tmp_path, mo
         monkeypatch.delitem(sys.modules, name)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "code",
     [

@@ -88,7 +88,6 @@ def test_peers_simulate_a_whole_network_as_active_as_asked(name):
     assert float(abs(job(frames)[1] - hidden).max()) == 0  # from rest again
 
 
-@pytest.mark.timeout(120)
 def test_a_jax_that_is_not_there_is_told_apart_from_one_that_fails(tmp_path, capsys):
     table = Table("t", ("wall ms", "CPU ms", "us/step", "x", "hidden rate"))
     args = SimpleNamespace(steps=5, repeats=1)
@@ -190,13 +189,13 @@ def test_a_table_whose_process_is_killed_is_named(monkeypatch, capsys):
 
 def test_a_table_on_loops_that_may_not_be_compiled_is_told_in_a_line():
     command = [sys.executable, "-m", "lava_1m1t1r.benchmarks", "device_speed"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env={**os.environ, "NUMBA_DISABLE_JIT": "1"})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=220, env={**os.environ, "NUMBA_DISABLE_JIT": "1"})
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "NUMBA_DISABLE_JIT" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["--help", "nonsense", "table"])
 def test_a_module_that_is_no_table_is_told(name):
-    done = subprocess.run([sys.executable, "-m", "lava_1m1t1r.benchmarks", name], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-m", "lava_1m1t1r.benchmarks", name], capture_output=True, text=True, timeout=220)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "lava-1m1t1r bench" in done.stderr
 
 

@@ -138,7 +138,6 @@ def test_without_a_folder_loops_compile_in_every_process_and_say_so(monkeypatch,
     cached._tell_once.cache_clear()
 
 
-@pytest.mark.timeout(120)
 def test_loops_of_an_installed_package_are_kept_away_from_it(tmp_path):
     """pip would leave them behind, and the folder with them, which Python takes for the package."""
     installed = tmp_path / "site-packages" / "lava_1m1t1r"
@@ -170,14 +169,13 @@ def kept_script(tmp_path):
 
         def run(*arguments):
             command = [sys.executable, str(path), *arguments]
-            return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True).stdout
+            return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=220, check=True).stdout
 
         return run
 
     return written
 
 
-@pytest.mark.timeout(120)
 def test_kept_machine_code_is_loaded_without_numbas_compiler_and_other_types_are_compiled_beside_it(kept_script):
     doubled = kept_script(
         "import json, sys\n"
@@ -191,7 +189,6 @@ def test_kept_machine_code_is_loaded_without_numbas_compiler_and_other_types_are
     assert doubled("3", "3.5").split() == ["6", "False", "7.0", "True"]
 
 
-@pytest.mark.timeout(120)
 def test_kept_machine_code_that_makes_arrays_runs_in_another_process(kept_script):
     halved = kept_script(
         "import numpy as np\n"
@@ -229,5 +226,5 @@ def test_machine_code_that_was_damaged_is_compiled_anew(kept_script, tmp_path):
 def test_the_digest_is_of_the_lines_that_were_imported():
     """Not of those that a file holds when the first loop is compiled: they may have been edited meanwhile."""
     code = "import lava_1m1t1r.kernels; from lava_1m1t1r import cached; print(cached.sources_digest.cache_info().currsize)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=220)
     assert done.stdout.split() == ["1"], done.stderr

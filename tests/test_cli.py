@@ -245,7 +245,6 @@ def two_speakers(tmp_path_factory):
 
 
 @pytest.mark.train
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [

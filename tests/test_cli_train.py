@@ -115,7 +115,7 @@ sys.exit(cli.main(["train", "-o", "out"]))
 """
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     environment |= {"PYTHONPATH": ROOT} | ({} if given is None else {"OMP_WAIT_POLICY": given})
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=220, env=environment, cwd=tmp_path)
     assert (done.returncode, done.stdout.split()) == (0, [seen, "False"]), done.stderr
 
 

@@ -78,7 +78,6 @@ def test_a_stream_equals_the_batch(net, frames):
 
 
 @pytest.mark.lava
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("tag", hdf5.TAGS)
 def test_lava_equals_the_fast_path_composed_and_fused(net, frames, tag):
     pytest.importorskip("lava.magma")

@@ -163,7 +163,6 @@ def test_slower_devices_do_the_same_later():
     np.testing.assert_allclose(slow.spike_times() / 10, simulate(FIG2, s, seed=0, record="events").spike_times(), rtol=1e-6)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "change",
     [{"gamma2": 1e30}, {"gamma2": 1e15}, {"sigma1": 1e15}, {"r_control": 1e-300}, {"r_control": 1.0}],
@@ -300,7 +299,6 @@ def test_a_gate_that_settles_at_once_stands_at_its_divider(rtol):
     assert seconds > 5e-3 and heat == pytest.approx(divided**2 / 50.0 * seconds, rel=0.02)
 
 
-@pytest.mark.timeout(60)
 def test_ctrl_c_in_a_simulation_is_ctrl_c():
     code = (
         "import os, signal, threading\nfrom lava_1m1t1r import presets\nfrom lava_1m1t1r.device import simulate, stimulus\n"
@@ -311,7 +309,7 @@ def test_ctrl_c_in_a_simulation_is_ctrl_c():
         "except KeyboardInterrupt: print('heard')\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(presets.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=50)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=220)
     assert done.stdout == "heard\n", done.stderr[-500:]
 
 

@@ -705,7 +705,6 @@ def test_spaces_beside_commas_are_nothing(tmp_path):
     )
 
 
-@pytest.mark.timeout(120)
 def test_energies_over_scaled_devices_are_in_the_order_that_the_circuit_demands(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     own = spike_energy(FIG2, 0.8)

@@ -20,7 +20,6 @@ def test_there_are_examples():
     assert {"lava_1m1t1r.device", "lava_1m1t1r.slayer.block.image"} <= set(MODULES)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -57,7 +57,7 @@ def browse(folder, target, *options, scheme="light"):
         f"--user-data-dir={folder / 'profile'}",
     )
     command = [BROWSER, "--headless=new", *quiet, *dark, "--enable-logging=stderr", *options, target.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=220)
     assert done.returncode == 0, done.stderr[-1000:]
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert not console, console

@@ -308,7 +308,6 @@ def cuba_network(rng, kind="plain"):
 
 @pytest.mark.lava
 @pytest.mark.train
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("kind", "alike"),
     [

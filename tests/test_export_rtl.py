@@ -683,8 +683,8 @@ def test_a_reset_of_one_cycle_at_any_time_and_channels_that_are_not_there(lines,
     bench = RESETS.replace("@MSB@", "1").replace("@OUT@", "0").replace("@TIMES@", "250").replace("@UNKNOWN@", "3")
     (tmp_path / "tb.v").write_text(bench)
     sources = [p.name for p in tmp_path.glob("*.v") if p.name != "bench.v"]
-    subprocess.run(["iverilog", "-g2005", "-s", "tb", "-o", "tb.vvp", *sources], cwd=tmp_path, check=True, timeout=60)
-    done = subprocess.run(["vvp", "-n", "tb.vvp"], cwd=tmp_path, check=True, timeout=120, capture_output=True, text=True)
+    subprocess.run(["iverilog", "-g2005", "-s", "tb", "-o", "tb.vvp", *sources], cwd=tmp_path, check=True, timeout=220)
+    done = subprocess.run(["vvp", "-n", "tb.vvp"], cwd=tmp_path, check=True, timeout=220, capture_output=True, text=True)
     frames = np.zeros((1, 10, 3), np.uint8)
     frames[0, :9, :2] = 1
     spikes = FastNetwork(net).run(frames).out[0]

@@ -373,7 +373,7 @@ def test_machine_code_is_keyed_by_all_its_sources(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     counts = []
     for patch in ("", "", "c.sources_digest = lambda: 'other'"):
-        done = subprocess.run([sys.executable, "-c", code.format(patch=patch)], capture_output=True, text=True, timeout=100)
+        done = subprocess.run([sys.executable, "-c", code.format(patch=patch)], capture_output=True, text=True, timeout=220)
         counts.append(done.stdout.split())
     assert counts == [["0", "1"], ["1", "0"], ["0", "1"]]
     assert len(sources_digest()) == 64
@@ -383,7 +383,7 @@ def test_loops_are_compiled_where_nothing_can_be_kept():
     """An installation that is read-only, and no home: numba's own cache refuses to be imported there."""
     modules = ", ".join(f"lava_1m1t1r.{m}" for m in ("fast.kernels", "datasets.nerve", "datasets.membrane", "device.integrator"))
     code = f"from numba.core.caching import CacheImpl as c; c._locator_classes = []; import {modules}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=220)
     assert done.returncode == 0, done.stderr
 
 

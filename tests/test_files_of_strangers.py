@@ -63,7 +63,6 @@ def test_an_archive_of_another_method_is_refused(events, tmp_path):
         shd(packed(tmp_path / "data", whole, zipfile.ZIP_BZIP2))
 
 
-@pytest.mark.timeout(60)
 def test_commands_import_nothing_from_the_folder_that_they_run_in(tmp_path, monkeypatch):
     (tmp_path / "numpy.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
@@ -73,7 +72,6 @@ def test_commands_import_nothing_from_the_folder_that_they_run_in(tmp_path, monk
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.timeout(60)
 def test_a_child_has_the_package_of_its_parent(tmp_path, monkeypatch):
     """Also where another one comes first on its path, and behind links."""
     other = tmp_path / "other" / "lava_1m1t1r"
@@ -95,7 +93,6 @@ def test_python_is_started_in_one_way():
         assert not uses or path.relative_to(PACKAGE).as_posix() in ("_support/programs.py", "commands/doctor.py"), path
 
 
-@pytest.mark.timeout(120)
 def test_results_of_an_evaluation_take_the_place_of_a_link(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.zeros((2, 5, 140), np.uint8))

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DF = "Filesystem 1024-blocks Used Available Capacity Mounted on"
 
-pytestmark = [pytest.mark.needs("awk"), pytest.mark.timeout(60)]
+pytestmark = pytest.mark.needs("awk")
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def _row(disk, available):
 def test_a_full_disk_is_told_before_anything_is_built(checkout, df, says):
     folder, build = checkout
     building = build(df)
-    _, error = building.communicate(timeout=30)
+    _, error = building.communicate(timeout=200)
     assert building.returncode == 1
     assert says in error and "TMPDIR" in error
     assert not (folder / ".venv").exists()
@@ -70,7 +70,7 @@ def test_a_full_disk_is_told_before_anything_is_built(checkout, df, says):
 def test_enough_space_or_a_df_that_cannot_tell_builds(checkout, df):
     folder, build = checkout
     building = build(df)
-    out, error = building.communicate(timeout=30)
+    out, error = building.communicate(timeout=200)
     assert building.returncode == 0, error
     assert ".venv is ready" in out
     assert (folder / ".venv" / ".installed").exists()
@@ -80,14 +80,14 @@ def test_without_awk_nothing_is_refused(checkout):
     folder, build = checkout
     _command(folder.parent / "commands" / "awk", "exit 127")
     building = build([_row("a", 5), _row("a", 5)])
-    _, error = building.communicate(timeout=30)
+    _, error = building.communicate(timeout=200)
     assert building.returncode == 0, error
 
 
 def test_what_could_not_be_installed_leaves_nothing(checkout):
     folder, build = checkout
     building = build([], pip="exit 3")
-    building.communicate(timeout=30)
+    building.communicate(timeout=200)
     assert building.returncode == 3
     assert not (folder / ".venv").exists()
 
@@ -100,6 +100,6 @@ def test_what_was_stopped_leaves_nothing(checkout, how):
     while not (folder / "installing").exists() and time.monotonic() < until:
         time.sleep(0.05)
     building.send_signal(how)
-    building.communicate(timeout=30)
+    building.communicate(timeout=200)
     assert building.returncode == 128 + how
     assert not (folder / ".venv").exists()

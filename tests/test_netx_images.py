@@ -157,7 +157,6 @@ def many_groups(rng):
 
 
 @pytest.mark.lava
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("tag", hdf5.TAGS)
 @pytest.mark.parametrize("backend", ("inprocess", "lava"))
 def test_lava_equals_fast(rng, net, backend, tag):
@@ -171,7 +170,6 @@ def test_lava_equals_fast(rng, net, backend, tag):
 
 
 @pytest.mark.lava
-@pytest.mark.timeout(120)
 def test_convolutions_of_cuba_neurons_are_integers_without_a_tag(rng, net):
     pytest.importorskip("lava.magma", reason="needs lava-nc")
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -190,7 +188,6 @@ def test_convolutions_of_cuba_neurons_are_integers_without_a_tag(rng, net):
 
 
 @pytest.mark.lava
-@pytest.mark.timeout(120)
 def test_one_process_sends_to_a_conv(rng):
     """Lava would mistake the axes of what several send. Fusing is not mistaken about who is connected to what."""
     pytest.importorskip("lava.magma", reason="needs lava-nc")
@@ -213,7 +210,6 @@ def test_one_process_sends_to_a_conv(rng):
 
 
 @pytest.mark.lava
-@pytest.mark.timeout(120)
 def test_what_lavas_conv_cannot_hold_its_sparse_does(rng, net):
     pytest.importorskip("lava.magma", reason="needs lava-nc")
     from lava_1m1t1r.netx.graph.process import Network
@@ -241,7 +237,6 @@ def test_counts_whose_sums_lavas_conv_would_wrap(count):
 
 
 @pytest.mark.lava
-@pytest.mark.timeout(120)
 def test_a_convolution_may_be_the_readout(rng, net):
     pytest.importorskip("lava.magma", reason="needs lava-nc")
     readout = NetDescription((net.layers[0], replace(net.layers[1], neuron=None, bias=None, delay=None)))
@@ -271,7 +266,6 @@ def lava_dl_net(kind):
 
 @pytest.mark.lava
 @pytest.mark.train
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", ("plain", "delays", "pool"))
 def test_lava_dls_own_files_give_its_spikes(kind, tmp_path):
     torch = pytest.importorskip("torch")

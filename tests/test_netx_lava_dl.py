@@ -16,7 +16,7 @@ from lava_1m1t1r.netx import hdf5, schema
 from lava_1m1t1r.netx.terminal.process import Frames, Tap
 from lava_1m1t1r.run import guarded
 
-pytestmark = [pytest.mark.lava, pytest.mark.train, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.lava, pytest.mark.train]
 NEURON = {"threshold": 1.25, "current_decay": 0.25, "voltage_decay": 0.03, "requires_grad": False}
 HETEROGENEOUS = {**NEURON, "shared_param": False}
 STEPS, CHANNELS = 80, 30

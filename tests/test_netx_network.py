@@ -28,7 +28,7 @@ from lava_1m1t1r.netx.graph.process import Network
 from lava_1m1t1r.netx.terminal.process import Frames, Tap
 from lava_1m1t1r.run import InProcess, ProcessFailed, guarded, run, run_guarded
 
-pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.lava
 FIG2 = presets.ZHAO2025_FIG2
 CUBA = CubaNeuron(1024, 128, 80)
 BATCH, STEPS, CHANNELS = 3, 60, 17

@@ -537,6 +537,6 @@ try:
 except OSError as error:
     print(error.errno)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=220)
     assert done.stdout.split() == [str(errno.EFBIG)], done.stderr
     assert not list(tmp_path.iterdir())

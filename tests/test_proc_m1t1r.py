@@ -21,7 +21,7 @@ from lava.proc.sparse.process import Sparse
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
 from lava_1m1t1r.run import InProcess, guarded, run, run_guarded
 
-pytestmark = [pytest.mark.lava, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.lava
 FIG2 = presets.ZHAO2025_FIG2
 BOTH = ("fixed_pt", "floating_pt")
 STATES = {"filament": "filament", "residue": "residue", "v_gate": "gate"}

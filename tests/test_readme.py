@@ -16,25 +16,23 @@ HERE = {**os.environ, "PYTHONPATH": str(ROOT)}  # this tree's package, whichever
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.timeout(120)
 def test_the_lines_of_lava_run_and_spike(tmp_path):
     pytest.importorskip("lava", reason="Lava is not installed")
     code, _ = re.findall(r"```python\n(.*?)```", README, re.S)
     script = tmp_path / "readme.py"
     script.write_text(code, encoding="utf-8")
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=110, cwd=tmp_path, env=HERE)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=220, cwd=tmp_path, env=HERE)
     assert done.returncode == 0, done.stderr
     printed = done.stdout.split("spikes of each neuron:")[1].strip()
     assert f"It prints `{printed}`." in README
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.train
 def test_the_lines_of_training_run_and_learn(tmp_path):
     pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
     _, code = re.findall(r"```python\n(.*?)```", README, re.S)
     (tmp_path / "readme.py").write_text(code, encoding="utf-8")
-    done = subprocess.run([sys.executable, "readme.py"], capture_output=True, text=True, timeout=180, cwd=tmp_path, env=HERE)
+    done = subprocess.run([sys.executable, "readme.py"], capture_output=True, text=True, timeout=220, cwd=tmp_path, env=HERE)
     assert done.returncode == 0, done.stderr
     assert int(re.search(r"fixed point: (\d+)%", done.stdout)[1]) > 90
 

@@ -23,7 +23,7 @@ from lava_1m1t1r.recipes.network import Network  # noqa: E402
 from lava_1m1t1r.recipes.restore import restored  # noqa: E402
 from lava_1m1t1r.slayer import block  # noqa: E402
 
-pytestmark = [pytest.mark.train, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.train
 
 
 def answers(net, frames, images):

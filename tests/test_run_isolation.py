@@ -25,8 +25,6 @@ from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 from lava_1m1t1r.run import Deadlock, InProcess, guarded, run  # noqa: E402
 from lava_1m1t1r.run.random_streams import users_random  # noqa: E402
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def settings():
     return np.geterr(), torch.is_grad_enabled(), warnings.filters, list(warnings.filters), warnings.showwarning

@@ -37,8 +37,6 @@ from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.run import InProcess, NotRunning, ProcessFailed, RunTimeout, copies, guarded, run
 from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def recorded(told, steps=3, **options):
     return run(told, steps, Loihi2SimCfg(), record=[told.x], **options)[told.x][:, 0].tolist()

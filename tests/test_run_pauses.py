@@ -26,7 +26,7 @@ from told.process import Told
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.run import InProcess, NotRunning, Recorder, guarded
 
-pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.lava
 CFG, FLOATING = Loihi2SimCfg(), Loihi2SimCfg(select_tag=FLOAT)
 BOTH = pytest.mark.parametrize("runner", [InProcess, guarded])
 

@@ -14,7 +14,6 @@ from lava_1m1t1r.run import InProcess
 from lava_1m1t1r.run.domains import Turns
 from lava_1m1t1r.run.executor import Executor
 
-pytestmark = pytest.mark.timeout(120)
 CONFIG = Loihi2SimCfg(select_tag="fixed_pt")
 
 

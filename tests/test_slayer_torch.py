@@ -566,7 +566,7 @@ def test_a_process_ends_after_a_broken_backward_pass(function):
         except KeyboardInterrupt:
             print("broken", flush=True)
     """
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=220)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "broken\n", "")
 
 

@@ -250,7 +250,7 @@ def test_ngspice_gives_classes_first_spikes_and_rates_of_the_device_level(cells,
     """Whole patterns, one of each class; programming errors and read noise are the same draws in both."""
     network = DeviceNetwork(toy, CELLS[cells], seed=3)
     frames = patterns(count)[0]
-    ours, theirs = network.run(frames), spice_run.run_network(network, spice_network.sources(network, frames), frames, timeout=100)
+    ours, theirs = network.run(frames), spice_run.run_network(network, spice_network.sources(network, frames), frames, timeout=220)
     found = spice_run.compare(toy, ours, theirs)
     assert found["ngspice, largest deviation of a first spike"] < 0.01 and found["ngspice, first spikes compared"] > 7 * count
     for a, b in zip(ours, theirs, strict=True):
@@ -263,7 +263,7 @@ def test_ngspice_runs_unequal_neurons_spiking_outputs_and_two_layers_of_delays(r
     net = nets.NetDescription((first, nets.layer(rng, 1, 4, 3, scale=4, delays=2, bias=True)))
     network = DeviceNetwork(net)
     frames = nets.frames(rng, net, steps=40, samples=1, rate=0.3, largest=2)
-    ours, theirs = network.run(frames), spice_run.run_network(network, spice_network.sources(network, frames), frames, timeout=100)
+    ours, theirs = network.run(frames), spice_run.run_network(network, spice_network.sources(network, frames), frames, timeout=220)
     found = spice_run.compare(net, ours, theirs)
     assert found["ngspice, first spikes compared"] >= 4 and ours[0].layers[1].spikes.any()
     np.testing.assert_array_equal(theirs[0].scores, ours[0].out.sum(axis=0))
@@ -309,7 +309,7 @@ def test_ngspice_draws_the_read_noise_of_all_rows_anew_for_each_pattern(rng):
     net = nets.NetDescription((nets.layer(rng, 0, 20, 3, scale=2), nets.layer(rng, 1, 3, 2, "affine")))
     frames = nets.frames(rng, net, steps=30, rate=0.3, largest=2)
     network, still = (DeviceNetwork(net, Cells(read_noise=noise), seed=3) for noise in (0.1, 0.0))
-    ours, theirs = network.run(frames), spice_run.run_network(network, spice_network.sources(network, frames), frames, timeout=100)
+    ours, theirs = network.run(frames), spice_run.run_network(network, spice_network.sources(network, frames), frames, timeout=220)
     assert spice_run.compare(net, ours, theirs)["ngspice, first spikes compared"] >= 3
     for a, b, quiet in zip(ours, theirs, still.run(frames), strict=True):
         np.testing.assert_allclose(b.scores, a.out.sum(axis=0), atol=0.1)
@@ -334,7 +334,7 @@ def test_the_written_decks_run_by_themselves(toy, tmp_path):
     assert report.facts["ngspice against the device level"] == "1 pattern, same classes"
     assert report.facts["accuracy of the hardware"] >= 0.75
     assert set(report.files) == {"network.cir", "pattern_0.cir", "report.html", "report.json"}
-    subprocess.run(["ngspice", "-b", "-r", "out.raw", "pattern_0.cir"], cwd=tmp_path / "out", check=True, capture_output=True, timeout=100)
+    subprocess.run(["ngspice", "-b", "-r", "out.raw", "pattern_0.cir"], cwd=tmp_path / "out", check=True, capture_output=True, timeout=220)
     table = ngspice.read_raw(tmp_path / "out" / "out.raw")
     assert table[-1, 0] == pytest.approx(0.4) and table.shape[1] == 1 + 16 + 4
     assert "energy of the drivers [J]" in (tmp_path / "out" / "report.html").read_text()
