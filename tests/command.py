@@ -16,7 +16,7 @@ TOY = str(Path(__file__).with_name("toy.net"))
 
 def started(command, cwd=None, preexec_fn=None, **environment):
     own = {**os.environ, "PYTHONPATH": ROOT, **environment}
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=cwd, env=own, preexec_fn=preexec_fn)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=cwd, env=own, preexec_fn=preexec_fn)
 
 
 def run(*args, **options):

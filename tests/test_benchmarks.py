@@ -49,7 +49,7 @@ def test_what_was_not_measured_is_null_in_json(tmp_path):
     assert read["tables"][0]["rows"] == [{"name": "a row", "ms": 1.5, "MB": None}]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_simulation_table_without_peers(monkeypatch, tmp_path, capsys):
     no_peers(monkeypatch, "brian2", "norse", "snntorch", "spikingjelly", "lava_1m1t1r.benchmarks.in_lava")
     monkeypatch.setattr(simulation_speed, "SIZES", (8, 16))
@@ -105,7 +105,7 @@ def test_a_jax_that_is_not_there_is_told_apart_from_one_that_fails(tmp_path, cap
     assert rest[0]["skipped"] == "jax is not here" and "none" in rest[2]["failed"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_all_ways_to_run_a_graph_give_the_same_spikes(monkeypatch, tmp_path):
     pytest.importorskip("lava.magma", reason="needs lava-nc")
     from lava_1m1t1r.benchmarks import in_lava, lava_runtime
@@ -228,7 +228,7 @@ def test_a_tables_process_may_be_ended_and_prints_beside_the_json(monkeypatch, t
 
 
 @pytest.mark.train
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")
 def test_chips_differ_by_seed_and_layer_and_come_again():
     pytest.importorskip("lava.magma", reason="needs lava-nc")

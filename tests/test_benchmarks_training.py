@@ -197,7 +197,7 @@ def test_peers_are_adapted_by_one_half_of_a_strangers_utterances_and_answer_the_
     assert floating.accuracy_of_adapted(net, usual, dataclasses.replace(test, speakers=None)) is None
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monkeypatch, capsys):
     for library in ("norse.torch", "snntorch"):
         monkeypatch.setitem(sys.modules, library, None)
@@ -335,7 +335,7 @@ def test_few_people_are_shifted_further_than_many_made_voices():
     assert accuracy.chosen_augmentation(own.parse_args(["--data", "f.h5", "--drop", "0.2", "--channel-shift", "0"])).drop == 0.2
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_ablation_trains_every_variant_with_the_same_seeds(tmp_path, monkeypatch, capsys):
     split = data.Split(made((6, 6, 4)), made((3, 3, 2), 1), "words", "others")
     monkeypatch.setattr(ablation.data, "load", lambda *_, **__: split)

@@ -201,7 +201,7 @@ def test_kept_machine_code_that_makes_arrays_runs_in_another_process(kept_script
         assert halved() == "[0 2 4 0]\n"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_machine_code_that_was_damaged_is_compiled_anew(kept_script, tmp_path):
     """It would crash, or give other numbers."""
     doubled = kept_script(

@@ -212,7 +212,7 @@ def record(folder, words, names):
     return str(folder)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_recordings_become_a_file_to_train_on(tmp_path, capsys):
     folder, out = record(tmp_path / "wavs", ("ja", "nein"), ("1_anna_2", "2_jörg_1")), tmp_path / "new" / "mine.h5"
     assert cli.main(["encode", folder, "-o", str(out), "--speaker", r"_(\w+)_", "--json"]) == 0

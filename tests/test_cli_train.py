@@ -46,7 +46,7 @@ def test_trainings_of_a_few_steps_have_a_schedule(epochs, small_file, tmp_path):
     assert cli.main(["train", "--data", str(small_file), "--hidden", "4", "--epochs", str(epochs), "-o", str(tmp_path)]) == 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_main_job_on_a_small_file(tmp_path):
     pytest.importorskip("lava", reason="Lava is not installed")
     write_shd(tmp_path / "small.h5", spoken((18, 18, 18)))
@@ -152,7 +152,7 @@ def test_the_demo_does_what_is_asked_for_and_its_exit_code_tells_of_values_that_
 
 
 @pytest.mark.train
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
     write_shd(tmp_path / "small.h5", spoken((6, 6, 6)))
     options = ["--data", "small.h5", "--hidden", "4", "--epochs", "1", "--leave-out", "0", "-o", "my run"]
@@ -168,7 +168,7 @@ def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
 
 
 @pytest.mark.train
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_training_with_a_file_to_test_on_says_how_to_evaluate_it_again(tmp_path, capsys):
     """On all of it, in as many bins; what was not counted is told of each set."""
     files = {name: write_shd(tmp_path / f"{name}.h5", spoken((6, 6, 6), seed=seed)) for seed, name in enumerate(("train", "test"))}
@@ -189,7 +189,7 @@ def test_training_with_a_file_to_test_on_says_how_to_evaluate_it_again(tmp_path,
 
 
 @pytest.mark.train
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path, capsys):
     ear = spoken((6, 6, 6))
     pixels = EventSet.from_utterances(
@@ -222,7 +222,7 @@ def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path
 
 
 @pytest.mark.train
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_training_watched_by_a_file(tmp_path, capsys):
     """Three files, as Spiking Speech Commands has them."""
     sets = {name: spoken((6, 6, 6), seed=seed) for seed, name in enumerate(("train", "test", "valid"))}

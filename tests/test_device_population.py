@@ -289,7 +289,7 @@ def far_rows():
         yield replace(m, value=value, tolerance=share * value)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_fit_finds_a_device_far_from_its_start():
     rows = list(far_rows())
     found = fit(FIG2, rows)
@@ -453,7 +453,7 @@ def mixed_protocols():
     return [Measurement(*protocol, 1.0, 1.0) for protocol in of]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_parameters_lie_within_their_stated_errors():
     # First spikes move from pulse to pulse: a descent by differences alone stops at a device that meets the data and is far off.
     device = replace(FIG2, mu=90.0, beta=55.0, gamma1=230.0, gamma2=9.0, v0=0.09)

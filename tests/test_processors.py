@@ -13,6 +13,8 @@ from llvmlite.binding import get_host_cpu_features
 
 pytest.importorskip("torch")
 
+pytestmark = pytest.mark.timeout(900)  # each test may compile all loops, for a processor that none were kept for
+
 SCRIPT = """
 import json
 import dataclasses
@@ -56,7 +58,7 @@ print(json.dumps(found))
 
 def _numbers(**environment: str) -> dict:
     environment = {**os.environ, **environment}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

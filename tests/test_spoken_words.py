@@ -190,7 +190,7 @@ def test_options_that_do_not_go_together_are_named(options, words, tmp_path, mon
 
 @speaks
 @pytest.mark.train
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_few_people_are_told_of_synthesised_voices_and_train_with_them(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(made_data.CACHE_VARIABLE, str(tmp_path / "cache"))
     path = write_shd(tmp_path / "people.h5", people())

@@ -35,7 +35,7 @@ WRONG = {
 }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_mypy_finds_the_mistakes_of_a_users_program_and_no_others(tmp_path):
     right = RIGHT.strip().splitlines()
     (tmp_path / "program.py").write_text("\n".join([*right, *WRONG]), encoding="utf-8")
@@ -44,7 +44,7 @@ def test_mypy_finds_the_mistakes_of_a_users_program_and_no_others(tmp_path):
         [sys.executable, "-m", "mypy", *settings, "--cache-dir", str(tmp_path / "cache"), "program.py"],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=880,
         cwd=tmp_path,
         env=os.environ | {"MYPYPATH": str(ROOT)},
     )
