@@ -92,7 +92,8 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"):
         monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
     monkeypatch.delenv("MPLBACKEND", raising=False)
-    client = NotebookClient(notebook, timeout=CELL_LIMIT, kernel_name="python3", resources={"metadata": {"path": str(work)}})
+    limits = {"timeout": CELL_LIMIT, "startup_timeout": CELL_LIMIT}
+    client = NotebookClient(notebook, **limits, kernel_name="python3", resources={"metadata": {"path": str(work)}})
     client.execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
