@@ -110,6 +110,7 @@ def two_machines(folder, *options):
     command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", place, "--rdzv-id", "test", "--log-dir", "log"]
     command += ["-m", "lava_1m1t1r", "--", "train"]
     command += ["--data", "tiny.h5", "--hidden", "8", "--batch", "4"]
+    (folder / "log").mkdir()  # both would make it where it is not there, and the later one fail
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(__file__).parents[1])}
     machines = []
     for number, more in enumerate(options):
