@@ -26,7 +26,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 from lava.proc.lif.process import LIF
-from leftovers import left, watch_memory
+from leftovers import left, nothing_remains
 from told.process import Told
 
 from lava_1m1t1r import cli
@@ -52,16 +52,8 @@ T = 6
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(monkeypatch):
-    """No child process, no helper thread of a port, no shared memory after the test."""
-    memory, threads = watch_memory(monkeypatch), set(threading.enumerate())
-    others = set(multiprocessing.active_children())  # idle workers of an earlier test's pool
-    yield
-    end = time.monotonic() + 30
-    while time.monotonic() < end and (set(multiprocessing.active_children()) - others or set(threading.enumerate()) - threads):
-        time.sleep(0.01)
-    assert set(multiprocessing.active_children()) - others == set()
-    assert {t.name for t in threading.enumerate()} - {t.name for t in threads} == set()
-    assert left(memory) == []
+    with nothing_remains(monkeypatch):
+        yield
 
 
 def chain(fault="none", at=3):

@@ -1,13 +1,11 @@
 """The in-process runner: Lava's own results to the bit, failures at once, nothing left running."""
 
-import multiprocessing
 import pickle
 import random
 import re
 import signal
 import sys
 import threading
-import time
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,7 +38,7 @@ from lava.proc.monitor.process import Monitor
 from lava.proc.s4d.process import S4d
 from lava.proc.sparse.process import Sparse
 from lava.utils.serialization import load, save
-from leftovers import left, watch_memory
+from leftovers import nothing_remains
 from nested.process import Layer, Turned
 from noisy.process import Noisy, Ticking
 from told.process import Told
@@ -70,15 +68,8 @@ def config(tag=FLOAT):
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(monkeypatch):
-    before, memory = set(threading.enumerate()), watch_memory(monkeypatch)
-    others = set(multiprocessing.active_children())  # idle workers of an earlier test's pool
-    yield
-    end = time.monotonic() + 30  # on a busy machine, what has been told to end takes its time
-    while time.monotonic() < end and (set(multiprocessing.active_children()) - others or set(threading.enumerate()) - before):
-        time.sleep(0.01)
-    assert set(multiprocessing.active_children()) - others == set()
-    assert {t.name for t in threading.enumerate() if t not in before} == set()
-    assert left(memory) == []
+    with nothing_remains(monkeypatch):
+        yield
 
 
 @pytest.mark.parametrize("graph, tag", CASES, ids=[f"{graph.__name__}-{tag}" for graph, tag in CASES])

@@ -23,6 +23,7 @@ from lava.proc.io.source import RingBuffer as Source
 from lava.proc.io.utils import ChannelConfig, ReceiveEmpty, SendFull
 from lava.proc.lif.models import PyLifModelFloat
 from lava.proc.lif.process import LIF
+from leftovers import nothing_remains
 from noisy.process import Noisy, Ticking
 from told.process import Told
 
@@ -34,13 +35,9 @@ ZEROS = ChannelConfig(receive_empty=ReceiveEmpty.NON_BLOCKING_ZEROS)
 
 
 @pytest.fixture(autouse=True)
-def no_thread_left():
-    before = set(threading.enumerate())
-    yield
-    end = time.monotonic() + 30  # on a busy machine, what has been told to end takes its time
-    while time.monotonic() < end and set(threading.enumerate()) - before:
-        time.sleep(0.01)
-    assert {t.name for t in threading.enumerate() if t not in before} == set()
+def nothing_left_behind(monkeypatch):
+    with nothing_remains(monkeypatch):
+        yield
 
 
 def relay(**config):

@@ -250,9 +250,11 @@ def _splits(args: argparse.Namespace) -> Iterable[data.Split]:
     if args.data is None:
         split = data.load(None, train_per_class=args.train_per_class, test_per_class=args.test_per_class)
         return [split] if args.folds is None else folds(split, args.folds)
-    found = sorted(set(data.read_shd(args.data).speakers.tolist()))
-    # those unknown are no person of their own, and may be any of the others
-    speakers = args.leave_out or [speaker for speaker in found if speaker != -1] or found
+    speakers = args.leave_out
+    if not speakers:
+        found = sorted(set(data.read_shd(args.data).speakers.tolist()))
+        # those unknown are no person of their own, and may be any of the others
+        speakers = [speaker for speaker in found if speaker != -1] or found
     loaded = (data.load(args.data, speaker) for speaker in speakers)
     # whoever is named twice, or by name and number, is one person still: the standard error is over people
     return list({int(split.test.speakers[0]): split for split in loaded}.values())
