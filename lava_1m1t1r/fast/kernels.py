@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
 from ..compiled import load, store
 from ..delay_lines import MAX_DELAY
@@ -17,6 +18,8 @@ from ..params import DeviceParams
 from ..program import StepParams
 from .neurons import advance, m1t1r
 from .synapses import add, add_rows
+
+_LEAST, _MOST = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
 RING = MAX_DELAY + 2
 """Number of steps in the ring that holds recurrent spikes on their way."""
@@ -144,12 +147,21 @@ def step_layer(neuron, current, spike):
     advance(neuron, current, spike)
 
 
+@cached
+def add_bias(a_in, bias, current):
+    """Write into ``current`` (N,) int32 the sum, cut to 32 bits, of ``a_in`` (N,) int32 [counts] and ``bias`` (N,) float64 [units]."""
+    for n in range(current.size):
+        total = a_in[n] + np.rint(bias[n] * WEIGHT_ONE)
+        store(current, n, np.int64(min(max(total, _LEAST), _MOST)))
+
+
 @lru_cache(maxsize=1)
 def compile_step() -> None:
-    """Compile :func:`step_layer` for 1M1T1R neurons, fixed and floating: some seconds, or instant from numba's cache.
+    """Compile what 1M1T1R's ProcessModels call, fixed and floating: some seconds, or instant from numba's cache.
 
     Processes that are forked from this one then have it.
     """
     step = StepParams(DeviceParams())
     for floating, kind in ((False, np.int32), (True, np.float64)):
         step_layer(m1t1r(step, 1, 0, 0, floating), np.zeros(1, kind), np.zeros(1, np.int32))
+    add_bias(np.zeros(1, np.int32), np.zeros(1), np.zeros(1, np.int32))

@@ -12,12 +12,10 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from lava_1m1t1r.arithmetic import WEIGHT_ONE
-from lava_1m1t1r.fast.kernels import step_layer
+from lava_1m1t1r.fast.kernels import add_bias, step_layer
 from lava_1m1t1r.fast.neurons import STATES, m1t1r
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
 from lava_1m1t1r.proc.resets import starts_again
-
-_INT32 = np.iinfo(np.int32)
 
 
 class AbstractPyM1T1RModel(PyLoihiProcessModel):
@@ -39,7 +37,7 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         neuron = m1t1r(self.proc_params["step"], size, 0, 0, self.floating)
         states = tuple(getattr(self, name).reshape(-1) for name in STATES)
         self.neuron = neuron._replace(state=states, generator=self.generator.reshape(-1))
-        self.spike = np.zeros(size, np.int32)
+        self.spike, self.total = np.zeros(size, np.int32), np.zeros(size, np.int32)
         self.first_generator = self.generator.copy()
         self._joined = {name: getattr(self, name) for name in (*STATES, "generator")}
 
@@ -105,7 +103,5 @@ class PyM1T1RModelFixed(AbstractPyM1T1RModel):
 
     def current(self, a_in):
         """Synaptic input with the bias, in 1/64 units."""
-        if not self.bias.any():
-            return np.asarray(a_in, np.int32)
-        total = a_in + np.rint(self.bias * WEIGHT_ONE)
-        return np.minimum(np.maximum(total, _INT32.min), _INT32.max).astype(np.int32)  # np.clip takes three times as long
+        add_bias(np.asarray(a_in, np.int32).reshape(-1), self.bias.reshape(-1), self.total)
+        return self.total
