@@ -58,6 +58,22 @@ def test_every_epoch_is_told_with_its_numbers(trained):
     assert seen[-1]["accuracy"] == pytest.approx(right)  # of the epoch that has just ended
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_training_takes_the_cpu_unless_told_otherwise_even_where_there_is_a_gpu(tmp_path, monkeypatch):
+    import torch
+
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy(epochs=1)
+    monkeypatch.setattr("lightning.pytorch.accelerators.CUDAAccelerator.is_available", lambda: True)
+    assert len(fit.fit(network.m1t1r(task), task, frames, tmp_path / "told", progress=False).curve) == 1
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for wrong, rule in (("gpu", "where torch finds no GPU"), ("auto", 'must be "cpu" or "gpu"'), (None, "must be")):
+        with pytest.raises(InputError, match=f"accelerator .*{rule}"):
+            fit.fit(network.m1t1r(task), task, frames, tmp_path / "refused", progress=False, accelerator=wrong)
+    assert not (tmp_path / "refused").exists()
+
+
 @pytest.mark.parametrize("shown", [("loss", "train_accuracy"), ("loss", "train_accuracy", "accuracy")], ids=len)
 def test_the_curve_is_drawn_as_it_was_told(shown):
     pytest.importorskip("matplotlib")
