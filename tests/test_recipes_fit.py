@@ -5,6 +5,7 @@ import dataclasses
 import os
 import random
 import re
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -72,6 +73,26 @@ def test_training_takes_the_cpu_unless_told_otherwise_even_where_there_is_a_gpu(
         with pytest.raises(InputError, match=f"accelerator .*{rule}"):
             fit.fit(network.m1t1r(task), task, frames, tmp_path / "refused", progress=False, accelerator=wrong)
     assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_training_within_a_job_of_a_cluster_is_training_anywhere(tmp_path, monkeypatch):
+    from lava_1m1t1r.recipes import fit, network
+
+    job = {"JOB_ID": "7", "JOB_NAME": "digits", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0", "NNODES": "1"}
+    for name, value in job.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"of another run, as Lightning writes it before the job's time is over")
+    monkeypatch.chdir(tmp_path)
+    handlers = {}
+
+    def note(_):
+        handlers.update({number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGTERM)})
+
+    task, frames = toy(epochs=1)
+    before = signal.getsignal(signal.SIGUSR1)
+    assert [epoch["epoch"] for epoch in fit.fit(network.m1t1r(task), task, frames, "run", on_epoch=note, progress=False).curve] == [1]
+    assert handlers[signal.SIGUSR1] is before  # Lightning's own would write a checkpoint and put the job back into the queue
 
 
 @pytest.mark.parametrize("shown", [("loss", "train_accuracy"), ("loss", "train_accuracy", "accuracy")], ids=len)

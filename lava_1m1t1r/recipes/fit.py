@@ -29,6 +29,7 @@ from .task import Task
 try:
     import lightning as L
     import torch
+    from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
     from torch.utils.data import DataLoader, Dataset
 except ImportError as error:
     # of an extension that does not load the name is its own, such as _C
@@ -78,9 +79,11 @@ def processes() -> tuple[int, int, int]:
     Raises
     ------
     InputError
-        If machines have different numbers of them, which Lightning does not know.
+        If machines have different numbers of them, which Lightning does not know, or somebody else set a number of processes.
     """
     rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    complete = world == 1 or {"LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(os.environ)
+    require(complete, "WORLD_SIZE", "come with the other variables that torchrun sets", world, "Start with torchrun, or unset WORLD_SIZE.")
     local, machines = int(os.environ.get("LOCAL_WORLD_SIZE", str(world))), os.environ.get("GROUP_WORLD_SIZE")
     if machines is not None:
         cure = "Give torchrun the same --nproc-per-node on every machine."
@@ -361,7 +364,7 @@ def fit(
     with _quiet():
         alike = callbacks.Alike(run | {"epoch of the checkpoint": None if found is None else found["epoch"]})
         called = [alike, callbacks.Ended(), curve, *_callbacks(last, epochs, patience, best, on_epoch, progress)]
-        trainer = _trainer(epochs, run, called, world, local, accelerator)
+        trainer = _trainer(last, epochs, run, called, world, local, accelerator)
         with _in_words(last, learner, found is not None, world), learner.listening():
             trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
         if task.epochs == 0:  # nothing was trained: a checkpoint of the network as it is, to continue from
@@ -464,16 +467,18 @@ def _callbacks(
     return [*called, callbacks.Bar(), callbacks.Line(epochs)] if progress else called
 
 
-def _trainer(epochs: int, run: dict[str, Any], called: list[L.Callback], world: int, local: int, accelerator: str) -> L.Trainer:
+def _trainer(last: Path, epochs: int, run: dict[str, Any], called: list[L.Callback], world: int, local: int, accelerator: str) -> L.Trainer:
     return L.Trainer(
         max_epochs=epochs,
+        default_root_dir=str(last.parent),  # in a job of SLURM, Lightning goes on from a file hpc_ckpt_1.ckpt that it finds there
         accelerator=accelerator,
         devices=local,
         num_nodes=world // local,
         strategy="ddp" if world > 1 else "auto",
         logger=False,
         callbacks=called,
-        plugins=[callbacks.Files(run)],
+        # or Lightning finds a job of SLURM or MPI by itself, and takes its ranks and signals
+        plugins=[callbacks.Files(run), TorchElasticEnvironment() if world > 1 else LightningEnvironment()],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
