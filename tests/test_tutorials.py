@@ -20,6 +20,8 @@ NOTEBOOKS = sorted((ROOT / "tutorials").glob("*.ipynb"))
 CELL_LIMIT = 400  # s, on a busy machine
 OPTIONAL = re.compile(r"^\s*(?:from|import) (lava\.lib\.dl|lava|torch|nir|tonic)\b", re.M)
 DRAWS = re.compile(r"\b(plt\.subplots|figures\.\w+|six\.plot)\(")
+SAID = {"04_train": ("one burst: spikes of CUBA 0, of the device 0", "two bursts: spikes of CUBA 1, of the device 1")}
+"""What a notebook prints of what its text says: figures drift away from the words beside them where nobody looks."""
 NO_NETWORK = """
 import socket
 
@@ -97,6 +99,9 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     client.execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
+    printed = "".join(output.get("text", "") for cell in code for output in cell.outputs)
+    for line in SAID.get(path.stem, ()):
+        assert line in printed, "the text says so"
     drawing = [cell for cell in code if DRAWS.search(cell.source)]
     assert drawing, "a tutorial shows a figure"
     for cell in drawing:
