@@ -37,6 +37,11 @@ def test_the_lines_of_training_run_and_learn(tmp_path):
     assert int(re.search(r"fixed point: (\d+)%", done.stdout)[1]) > 90
 
 
+def test_lines_of_code_in_the_readme_do_not_rest_on_what_others_have_imported():
+    """``import lava_1m1t1r`` alone loads no module of it but `presets` and `run`."""
+    assert not re.findall(r"`[^`\n]*\blava_1m1t1r\.(?!presets|run)[a-z][\w.]*\([^`\n]*`", README)
+
+
 @pytest.mark.parametrize("page", ["README.md", "RESULTS.md", "CHANGELOG.md"])
 def test_links_to_files_exist(page):
     links = [link for link in re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text(encoding="utf-8")) if not link.startswith("http")]
