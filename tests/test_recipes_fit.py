@@ -786,6 +786,16 @@ def test_the_energy_is_that_of_the_device_modelled_or_of_the_median_one_without_
     assert (device.mu, device.sigma1, slower) == (90.0, 0.0, 1.0)
 
 
+def test_the_page_explains_the_sizes_of_the_network():
+    from lava_1m1t1r.recipes import page
+
+    net = schema.read(SHIPPED_NETWORK)
+    said = page._lead(SimpleNamespace(net=net, task=None, is_ours=True))
+    assert said.startswith("Network 140x4-128R-20: input channels (x4: with so many delays each), neurons of each layer (R: recurrent), ")
+    said = page._lead(SimpleNamespace(net=SimpleNamespace(sizes="8-4", delay_lines=None), task=None, is_ours=False))
+    assert said == "Network 8-4: input channels, neurons of each layer (R: recurrent), outputs."
+
+
 def test_the_demo_shows_the_busiest_of_the_utterances_that_are_answered_rightly(monkeypatch):
     from lava_1m1t1r.recipes import page
 

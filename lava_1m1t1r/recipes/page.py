@@ -146,7 +146,8 @@ def standard_error(share: float, count: int) -> float:
 
 def _lead(found: Found) -> str:
     net, task = found.net, found.task
-    network = f"Network {net.sizes}: input channels, neurons of each layer (R: recurrent), outputs."
+    each = "" if net.delay_lines is None else f" (x{net.delay_lines.copies}: with so many delays each)"
+    network = f"Network {net.sizes}: input channels{each}, neurons of each layer (R: recurrent), outputs."
     if task is not None:
         return f"{network} Device: {task.device_text}"
     if not found.is_ours:
