@@ -23,7 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pdoc import doc, render
+from pdoc import doc, doc_ast, render
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "lava_1m1t1r"
@@ -78,7 +78,9 @@ def import_all() -> dict[str, str]:
     MODULES.extend({name.rpartition(".")[0] for name in MODULES if "." in name} - set(MODULES))
     MODULES.sort()
     if "torch" in sys.modules:
-        sys.modules["torch"].nn.Module.__init__.__doc__ = None  # says nothing of the blocks, whose own docstrings state the parameters
+        module = sys.modules["torch"].nn.Module  # its text says nothing of the blocks, whose own docstrings state the parameters
+        module.__init__.__doc__ = None
+        doc_ast.walk_tree(module).func_docstrings.pop("__init__", None)  # pdoc reads it in the source, too
     package = sys.modules["lava_1m1t1r"]
     without_lava = "lava_1m1t1r.proc.m1t1r.process" in absent
     # names that load when asked for, and pdoc does not ask; those of Lava's processes cannot load without it

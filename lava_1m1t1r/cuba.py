@@ -1,14 +1,12 @@
 """From a current-based leaky integrate-and-fire layer (CUBA) to a 1M1T1R layer: time constants, refractoriness, weights and bias.
 
-============================================  ==================================================================
-CUBA, in lava-dl's terms                      1M1T1R
-============================================  ==================================================================
-decays of current and voltage                 life of the filament 1 / (gamma1 + beta): all rates, by one factor
-none (lava-dl's ``refDelay`` is 1 step)       R_c C_g: the gate drains to V_th
-weight 1.0, threshold in the same unit        ``v_unit``, times a factor on the weights
-distance of the mean input to the threshold   bias of each neuron, just below its turn-on
-none                                          residue: 1 / gamma2, scaled with the rest
-============================================  ==================================================================
+| CUBA, in lava-dl's terms | 1M1T1R |
+|---|---|
+| decays of current and voltage | life of the filament 1 / (gamma1 + beta): all rates, by one factor |
+| none (lava-dl's `refDelay` is 1 step) | R_c C_g: the gate drains to V_th |
+| weight 1.0, threshold in the same unit | `v_unit`, times a factor on the weights |
+| distance of the mean input to the threshold | bias of each neuron, just below its turn-on |
+| none | residue: 1 / gamma2, scaled with the rest |
 
 What does not carry over: a CUBA neuron sums its input linearly without bound; a device integrates a steep function of a voltage in
 [0, v_in_max] and falls silent while its gate is up. So the result is where training starts, not a copy of the network.

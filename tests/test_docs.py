@@ -1,6 +1,8 @@
 """What would be wrong with the reference is found."""
 
+import importlib
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,22 @@ def test_the_first_page_leads_to_guides_tutorials_and_modules(build, tmp_path, m
     text = build.index({"readme": readme, "lava_1m1t1r": package}).docstring
     assert "- [Overview](readme.html)" in text and "| [lava_1m1t1r](lava_1m1t1r.html) | The neuron |" in text
     assert "[dynamics](lava_1m1t1r/dynamics.html)" in text and "files" not in text and "commands.train" not in text
+
+
+def test_tables_of_docstrings_are_markdown():
+    """Those of reStructuredText run together on the pages."""
+    for path in (ROOT / "lava_1m1t1r").rglob("*.py"):
+        assert not re.search(r"^ *={4,}( |$)", path.read_text(encoding="utf-8"), re.M), path
+
+
+def test_blocks_do_not_show_what_torch_says_of_its_modules(build, monkeypatch):
+    pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
+    importlib.import_module("lava_1m1t1r.netx.hdf5")
+    monkeypatch.setattr(build, "MODULES", [])
+    monkeypatch.setattr(build, "PACKAGE", ROOT / "lava_1m1t1r" / "slayer" / "block")
+    build.import_all()
+    page = build.Page(importlib.import_module("lava_1m1t1r.slayer.block.image"))
+    assert page.get("Conv").docstring and not page.get("Conv.__init__").docstring
 
 
 def test_links_that_lead_nowhere_are_found(build, tmp_path):
