@@ -156,6 +156,7 @@ def test_an_evaluation_has_a_page_where_one_is_asked_for(kind, images, rng, tmp_
     assert json.loads((out / "evaluation.json").read_text()) == found and f"report: {out / 'evaluation.html'}" in told.err
     what = "1M1T1R" if ours else read(net).sizes
     assert f"{what} on x.npy: {found['accuracy']:.1%} on all of it" in page and page.count("<img") == images
+    assert ("Recorded input: 6 test utterances, the first ones of their classes" in page) == ours
     assert "<b>25%</b>chance" in page and "None" not in page
     assert ("Floating and fixed point predict" in page) == (kind in ("1M1T1R", "sums"))
     assert (out / "results.json").read_text() == (out / "report.html").read_text() == "its own"

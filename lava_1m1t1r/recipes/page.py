@@ -31,7 +31,7 @@ REMARKS = {
 }
 """What to compare an accuracy with, by the name of the data."""
 RECORDED, MOST_STEPS, MOST_VALUES = 8, 1000, 4_000_000
-"""Most test utterances, the first ones of each class, whose input the step's advice and the integers' report are given, steps of each for
+"""Most test utterances, first ones of their classes, whose input the step's advice and the integers' report are given, steps of each for
 the latter, and neurons times steps of all of them, if that is more than one: the reference takes its time."""
 
 
@@ -192,7 +192,7 @@ def _one_utterance(page: Page, found: Found) -> None:
 def _consequences(page: Page, found: Found, worked: Worked) -> None:
     page.section("Estimated energy", worked.energy["text"])
     page.note(worked.energy["assumptions"])
-    recorded = f"Recorded input: {_recorded(found)} test utterances, the first ones of each class"
+    recorded = f"Recorded input: {_recorded(found)} test utterances, the first ones of their classes"
     page.section("Network step compared with the device", f"{recorded}.")
     page.pre(str(worked.advice))
     page.section("Fixed point compared with floating point", f"{recorded}, {MOST_STEPS} steps of each at most.")
