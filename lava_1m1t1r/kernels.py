@@ -78,8 +78,8 @@ def input_count(a_in, v_max):
 
 @compiled
 def input_volt(a_in, v_unit, v_in_max):
-    """:func:`.tables.input_volts` of one neuron."""
-    return _input_volts(a_in, v_unit, v_in_max, FLOAT)
+    """:func:`.tables.input_volts` of one neuron. nan stays nan, as on arrays: the smaller of two numbers would be ``v_in_max``, a spike."""
+    return a_in if a_in != a_in else _input_volts(a_in, v_unit, v_in_max, FLOAT)
 
 
 @inlined

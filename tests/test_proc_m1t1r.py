@@ -59,6 +59,15 @@ def test_equals_the_reference(rng, tag, noise):
         assert difference <= (0 if tag == "fixed_pt" else FLOAT_ROUNDING), name
 
 
+@pytest.mark.parametrize("noise", (0.0, 2e-3), ids=("quiet", "noisy"))
+def test_input_that_is_no_number_is_seen_in_the_gate_and_makes_no_spike(noise):
+    x = np.array([[np.nan, 0.0, np.inf], *np.zeros((5, 3))])
+    neuron = driven(x, params=replace(FIG2, sigma1=noise, sigma2=noise), seed=0, reset_interval=5)
+    out = run(neuron, len(x), config("floating_pt"), record=[neuron.s_out, neuron.v_gate])
+    assert out[neuron.s_out].sum(0).tolist() == [0, 0, 1]
+    assert np.isnan(out[neuron.v_gate]).sum(0).tolist() == [5, 0, 0]  # until the reset
+
+
 @pytest.mark.parametrize("tag", BOTH)
 def test_runs_in_lavas_own_runtime(rng, tag):
     x = drive(rng, 60, 5)

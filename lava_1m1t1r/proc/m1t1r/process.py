@@ -71,7 +71,7 @@ class M1T1R(AbstractProcess):
     Attributes
     ----------
     a_in : InPort of shape
-        Synaptic input of a step, in counts.
+        Synaptic input of a step, in counts. Of nan (floating point), ``v_gate`` is nan until a reset, and the neuron silent.
     s_out : OutPort of shape
         Spikes, 0 or 1.
     filament, residue, v_gate : Var of shape
