@@ -357,9 +357,9 @@ class DeviceParams(ByValue):
 
 
 def _unwritten(value: Any) -> Any:
-    """A number or an array, from what JSON made of it."""
+    """A number or a list of numbers, from what JSON made of it."""
     if isinstance(value, list):
-        return np.array([_unwritten(one) for one in value])
+        return [_unwritten(one) for one in value]
     return inf if value is None else value
 
 

@@ -234,6 +234,8 @@ def test_devices_come_back_from_json(device):
     assert DeviceParams.from_dict(json.loads(as_json(device.as_dict()))) == device
     with pytest.raises(InputError, match="hold fields of DeviceParams; got 'colour'"):
         DeviceParams.from_dict({"colour": 1})
+    with pytest.raises(InputError, match="DeviceParams.mu must be a number or an array of numbers"):
+        DeviceParams.from_dict({"mu": [[1.0, 2.0], [3.0]]})
 
 
 @pytest.mark.parametrize("v0", [[0.1], [np.inf, 0.1, 0.2], [np.inf, np.inf]])
