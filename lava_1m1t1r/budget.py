@@ -309,7 +309,7 @@ def budget(params: StepParams, neurons: int = 1) -> Budget:
     require(isinstance(params, StepParams), "params", "be StepParams", params)
     neurons = whole(neurons, "neurons", least=1, most=MOST_NEURONS)
     program = params.fixed(neurons)
-    noisy = bool(np.any(program.noise_filament) or np.any(program.noise_residue))
+    noisy = params.device.noisy
     top = params.v_max_count
     lengths = ((0, 0), (ONE, 0), (0, ONE), (ONE // 2, ONE // 2), (ONE - 1, 0))
     corners = itertools.product(lengths, (0, top << ACT_SHIFT), (0, top >> ACT_SHIFT, 1 << 24))
