@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import presets, reference
-from ._support.files import write_text
+from ._support.files import infinite_as_text, write_text
 from .convolution import Convolution, pooling
 from .description import NetDescription
 from .dynamics import State
@@ -110,8 +110,8 @@ def record(net: NetDescription, frames: np.ndarray) -> dict[str, Any]:
             {
                 "neurons": size,
                 "step": {name: getattr(step, name) for name in INTEGER_FIELDS},
-                "device": {name: _json(getattr(step.device, name)) for name in _FIELDS},
-                **{name: _json(getattr(layer, name)) for name in _WEIGHTS},
+                "device": {name: infinite_as_text(getattr(step.device, name)) for name in _FIELDS},
+                **{name: infinite_as_text(getattr(layer, name)) for name in _WEIGHTS},
                 **({} if layer.conv is None else {"conv": asdict(layer.conv)}),
                 "constants": {name: getattr(program, name).tolist() for name in PER_NEURON},
                 "field": {name: int(getattr(program, name)) for name in SCALARS},
@@ -122,15 +122,6 @@ def record(net: NetDescription, frames: np.ndarray) -> dict[str, Any]:
             }
         )
     return {"version": VERSION, "seed": layers[0].neuron.seed, "frames": frames.tolist(), "layers": out}
-
-
-def _json(value: Any) -> Any:
-    """Arrays as lists, infinity as text: JSON has none."""
-    if isinstance(value, np.ndarray):
-        return _json(value.tolist())
-    if isinstance(value, list):
-        return [_json(one) for one in value]
-    return "inf" if value == float("inf") else value
 
 
 def write(folder: str | os.PathLike) -> list[Path]:

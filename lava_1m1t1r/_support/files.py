@@ -167,6 +167,15 @@ def write_npz(path: str | os.PathLike, arrays: Mapping[str, Any], save: Callable
         part.write_bytes(whole.getbuffer())
 
 
+def infinite_as_text(value: Any) -> Any:
+    """A value, of an array the list, with "inf" for infinity, which JSON does not have (:func:`plain` makes null of it)."""
+    if isinstance(value, np.ndarray):
+        return infinite_as_text(value.tolist())
+    if isinstance(value, list):
+        return [infinite_as_text(one) for one in value]
+    return "inf" if value == math.inf else value
+
+
 def plain(value: Any, field: str = "values") -> Any:
     """Numbers, arrays, texts and what holds them as what JSON has; what is not finite is None. An InputError names anything else."""
     if isinstance(value, Mapping):

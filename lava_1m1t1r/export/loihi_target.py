@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from .._support.files import as_json, scratch
+from .._support.files import as_json, infinite_as_text, scratch
 from ..arithmetic import unpack
 from ..description import NetDescription
 from ..errors import FormatError, InputError, counted, require, whole
@@ -216,7 +216,7 @@ def _parameters(layer: Any) -> dict[str, Any]:
         values = np.asarray(getattr(p, name))
         constants[name] = int(values[0]) if np.all(values == values[0]) else values
     tables = {name: dict(zip(("base", "step", "exponent"), unpack(getattr(p, name)), strict=True)) for name in TABLES}
-    device = {name: _finite(value) for name, value in step.device.as_dict().items()}
+    device = {name: infinite_as_text(value) for name, value in step.device.as_dict().items()}
     return {
         "neurons": layer.size,
         "substeps": step.substeps,
@@ -228,13 +228,6 @@ def _parameters(layer: Any) -> dict[str, Any]:
         "device [SI units]": device,
         "step": {"dt": step.dt, "v_unit": step.v_unit, "v_in_max": step.v_in_max},
     }
-
-
-def _finite(value: Any) -> Any:
-    """Numbers, of which JSON has no infinite ones: these become text."""
-    if not np.any(np.isinf(value)):
-        return value
-    return str(value) if np.ndim(value) == 0 else [str(v) if np.isinf(v) else v for v in np.asarray(value).tolist()]
 
 
 def _json(value: Any) -> str:
