@@ -285,6 +285,14 @@ def test_what_is_usual_is_looked_up_in_the_data_where_the_file_does_not_know_it(
     assert hinted  # the shipped network knows other classes
 
 
+@pytest.mark.parametrize("options", ["--stranger ben.h5", "--leave-out 1"])
+def test_the_data_are_binned_as_the_results_beside_the_network_say_of_its_training(options, net, files):
+    results = {"data": "mine", "held_out": "speaker 1", "task": {"dt": net.dt, "n_steps": 70}}
+    Path("results.json").write_text(json.dumps(results))
+    assert cli.main(["adapt", "old.net", "--data", "mine.h5", *options.split()]) == 0
+    assert read("adapted.net").usual.steps == 70
+
+
 @pytest.mark.filterwarnings("ignore:.*utterances")
 def test_what_is_usual_is_looked_up_in_the_training_set_of_a_folder(net, files):
     shd = Path("shd")

@@ -247,7 +247,7 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
     from ..recipes import data
 
     option = "--data" if args.stranger is None else "--stranger"
-    training, heard, name, who = _training_and_stranger(args, net)
+    training, heard, name, who, trained_on = _training_and_stranger(args, net)
     task = _task_of(args, net)
     for events, given in ((training, "--data"), (heard, option)):
         if events is not None:
@@ -255,7 +255,7 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
             _check_channels(events, net, given)
     if args.stranger is not None and not _is_known(net, name):
         _tell_of_channels(heard, net, name)
-    trained = _training_of(net, name, who if args.stranger is None else None)
+    trained = _training_of(net, trained_on, who if args.stranger is None else None)
     if net.usual is None:
         task = task.replace(n_steps=data.steps_for(training, task, args.steps or trained))
         training = data.frames_of(training, task)
@@ -269,25 +269,30 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
     return Stranger(frames, training, name, who)
 
 
-def _training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any, str, str]:
-    """Events of the training (None where a file is given, and the network knows what is usual) and of the stranger; and the latter's names
-    as in :class:`Stranger`."""
+def _training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any, str, str, str]:
+    """Events of the training (None where a file is given, and the network knows what is usual) and of the stranger; the latter's names as
+    in :class:`Stranger`; and the name of the training's data, which are the stranger's own where no others are needed."""
     from ..recipes import data
 
     if args.stranger is None:
         split = data.load(args.data, args.leave_out)
         _numbered(split.train, net)  # tells where these are not the data of its training
-        return split.train, split.test, split.name, split.held_out
-    heard, name, training = data.read_shd(args.stranger), data.name_of(args.stranger), None
+        return split.train, split.test, split.name, split.held_out, split.name
+    heard, training = data.read_shd(args.stranger), None
+    name = trained_on = data.name_of(args.stranger)
     if net.usual is not None:
         cure = f"{net.source} says itself how often its neurons spike in its training."
         require(args.data is None, "--data", "not be used with --stranger", args.data, cure)
     else:
         cure = "Its file does not say how often its neurons spike."
         require(args.data is not None, "--data", "name what the network was trained on", None, cure)
-        training = data.load(args.data).train if Path(args.data).is_dir() else data.read_shd(args.data)
+        if Path(args.data).is_dir():
+            split = data.load(args.data)
+            training, trained_on = split.train, split.name
+        else:
+            training, trained_on = data.read_shd(args.data), data.name_of(args.data)
         _numbered(training, net)
-    return training, heard, name, "all of it"
+    return training, heard, name, "all of it", trained_on
 
 
 def frames_to_test(args: argparse.Namespace, net: Any) -> Tested:
