@@ -19,7 +19,7 @@ from lava.proc.monitor.process import Monitor
 from lava.proc.sparse.process import Sparse
 
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
-from lava_1m1t1r.run import InProcess, guarded, run, run_guarded
+from lava_1m1t1r.run import InProcess, RunError, guarded, run, run_guarded
 
 pytestmark = pytest.mark.lava
 FIG2 = presets.ZHAO2025_FIG2
@@ -243,6 +243,27 @@ def test_states_can_be_set(rng):
         session.run(1)
         left = session.get(neuron.residue)
     assert 0 < left[0] < 1 << 20 and 0 < left[1] < 1 << 19 and left[2] == 0
+
+
+@pytest.mark.parametrize("tag", BOTH)
+def test_states_that_are_no_lengths_are_refused_before_the_step_looks_them_up(tag):
+    gap = 1 << 22 if tag == "fixed_pt" else 1.0
+    for filament, residue in ((-gap, 0), (0, -250 * gap), (gap, gap), (511 * gap, 511 * gap)):
+        neuron = driven(np.zeros((4, 3), int), params=FIG2)
+        with InProcess(neuron, config(tag)) as session:
+            session.run(1)
+            session.set(neuron.filament, np.array([0, filament, 0]))
+            session.set(neuron.residue, np.array([0, residue, 0]))
+            with pytest.raises(RunError, match=r"filament \+ residue of M1T1R\[1\] must be lengths of at least 0"):
+                session.run(1)
+    neuron = driven(np.zeros((4, 3), int), params=FIG2)
+    with InProcess(neuron, config(tag)) as session:  # one Var after the other
+        session.run(1)
+        session.set(neuron.residue, gap)
+        session.run(1)
+        session.set(neuron.filament, gap)
+        session.set(neuron.residue, 0)
+        session.run(1)
 
 
 def test_parameters_may_have_the_layers_shape():

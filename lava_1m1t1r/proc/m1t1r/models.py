@@ -11,7 +11,8 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from lava_1m1t1r.arithmetic import WEIGHT_ONE
+from lava_1m1t1r.arithmetic import ONE, WEIGHT_ONE
+from lava_1m1t1r.errors import require_each
 from lava_1m1t1r.fast.kernels import add_bias, step_layer
 from lava_1m1t1r.fast.neurons import STATES, m1t1r
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
@@ -22,6 +23,7 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
     """Input, reset and output, which both number systems share."""
 
     floating = False
+    gap: float = ONE  # what filament and residue add up to at most
 
     def __init__(self, proc_params):
         super().__init__(proc_params)
@@ -30,6 +32,19 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         self.rewind = proc_params["rewind"]
         self.drop_last = proc_params["drop_last"]
         self.neuron = None
+        self.unchecked = False
+
+    def on_var_update(self):
+        """Look at the states before the next step: Lava tells of one Var after the other."""
+        self.unchecked = True
+
+    def _check(self):
+        """Refuse lengths that are none: the step's tables end with the gap, and reading on is no Python error."""
+        self.unchecked = False
+        filament, residue = (np.asarray(x, np.float64) for x in (self.filament, self.residue))
+        good = (filament >= 0) & (residue >= 0) & (filament + residue <= self.gap + 1e-9)
+        rule = f"be lengths of at least 0 that together are at most the gap, {self.gap}"
+        require_each(good, "filament + residue of M1T1R", rule, filament + residue)
 
     def _start(self):
         """Join the Vars, which exist by now, to the compiled step, which works on their memory."""
@@ -48,12 +63,15 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
             if found is not joined:
                 joined[...] = found
                 setattr(self, name, joined)
+                self.unchecked = True
 
     def run_spk(self):
         """One network step."""
         if self.neuron is None:
             self._start()
         self._rejoin()
+        if self.unchecked:
+            self._check()
         a_in = self.a_in.recv()
         if starts_again(self.time_step, self.interval, self.offset):
             for name in STATES:
@@ -81,6 +99,7 @@ class PyM1T1RModelFloat(AbstractPyM1T1RModel):
     bias: np.ndarray = LavaPyType(np.ndarray, float)
 
     floating = True
+    gap = 1.0
 
     def current(self, a_in):
         """Synaptic input with the bias, in 1/64 units."""
