@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from training_blocks import FIG2, NEURON, dl, spikes, torch
 
+from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.slayer import block, projection, threads, training_kernels
 from lava_1m1t1r.slayer import layer as layer_module
 from lava_1m1t1r.slayer.delay import Delay
@@ -180,3 +181,16 @@ def test_layers_without_recurrence_carry_the_last_spike_and_no_others(monkeypatc
     monkeypatch.setattr(training_kernels, "carry_spikes", None)
     cut = int(torch.nonzero(whole[:, :, 1:].sum((0, 1)))[0]) + 1  # a spike of the first call comes out in the second
     assert torch.equal(torch.cat([net(x[..., :cut]), net(x[..., cut:])], -1), whole)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_constant_input_adds_to_currents_as_to_weighted_spikes(force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    z = torch.rand(2, 3, 60, generator=torch.Generator().manual_seed(0)) * 12
+    bias, made = torch.tensor([1.5, 3.0, 6.0], requires_grad=True), Neuron(**NEURON)
+    spikes_, wanted = made.run(z, bias=bias), made.run(z + bias.detach()[:, None])
+    assert torch.equal(spikes_, wanted) and wanted.any() and not torch.equal(wanted, made.run(z))
+    spikes_.sum().backward()
+    assert bias.grad.all()
+    with pytest.raises(InputError, match="^bias must be finite"):
+        made.run(z, bias=torch.full((3,), float("nan")))

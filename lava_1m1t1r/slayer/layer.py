@@ -253,6 +253,9 @@ def layer(
     """
     x, w, bias, w_rec = map(wide, (x, w, bias, w_rec))
     if w is None:
+        if bias is not None:
+            check_finite(bias.detach(), "bias")
+            x, bias = x + bias[:, None], None
         check_synaptic_input(x)
     if not plain_torch(x):
         given = (x, w, bias, w_rec, constants)
