@@ -121,11 +121,11 @@ def test_kept_results_are_of_the_versions_that_made_them(monkeypatch):
 
 
 def test_a_title_tells_the_options_that_are_not_the_usual_ones():
-    job = accuracy.Job({"data": "words", "held_out": "others"}, TASK, range(7), None)
+    job = accuracy.Job({"data": "words", "held_out": "others"}, TASK, range(7), None)  # of 20 channels, where 140 are asked for
     options = ["--taps", "0", "6", "--synaptic-delays", "--spike-limit", "180", "--drop", "0.2", "--epochs", "3", "--repeats", "2"]
     title = accuracy._title(accuracy._arguments(options), [job])
-    assert title.endswith("3 epochs, 140 channels, batch 64, drop 0.2, spike limit 180.0, taps 0 6, synaptic delays on")
-    assert accuracy._title(accuracy._arguments([]), [job]).endswith("25 epochs, 140 channels, batch 64")
+    assert title.endswith("3 epochs, 20 channels, batch 64, drop 0.2, spike limit 180.0, taps 0 6, synaptic delays on")
+    assert accuracy._title(accuracy._arguments([]), [job]).endswith("25 epochs, 20 channels, batch 64")
 
 
 @pytest.mark.parametrize("name", ["alif", "lsnn", "synaptic", "gru"])

@@ -384,7 +384,8 @@ def _title(args: argparse.Namespace, jobs: list[Job]) -> str:
     size = sum(len(job.train) for job in jobs) // len(jobs)
     more = "" if args.synthetic is None else f", {args.synthetic} of each class synthesised"
     epochs = counted(args.epochs, "epoch")
-    told = f"{jobs[0].of['data']}, {held}: {size} utterances{more}, {epochs}, {args.channels} channels, batch {args.batch}"
+    channels = counted(jobs[0].task.channels, "channel")  # of data with fewer than asked for, their own
+    told = f"{jobs[0].of['data']}, {held}: {size} utterances{more}, {epochs}, {channels}, batch {args.batch}"
     return ", ".join([told, *(f"{name.replace('_', ' ')} {_as_typed(value)}" for name, value in args.changes.items())])
 
 
