@@ -90,6 +90,11 @@ def test_networks_of_the_table_have_about_equal_parameters():
     assert accuracy.as_large(task) == task and accuracy.as_large(task.replace(taps=(0, 5))).hidden < 256
 
 
+def test_no_network_of_the_table_is_without_neurons():
+    one = TASK.replace(hidden=1, channels=30)
+    assert accuracy.as_large(one.replace(taps=(0, 3, 6))).hidden == 1 and peers.gru(one).hidden.cell.hidden_size == 1
+
+
 def test_a_finished_run_counts_for_its_settings_and_sources_alone(tmp_path, monkeypatch):
     done = []
 

@@ -294,7 +294,7 @@ def as_large(task: Task) -> Task:
         return task
     n, rest = task.hidden, task.classes + 1
     half = (task.lines + rest) / 2
-    return task.replace(hidden=round((half**2 + n * (n + task.channels + rest)) ** 0.5 - half))
+    return task.replace(hidden=max(1, round((half**2 + n * (n + task.channels + rest)) ** 0.5 - half)))
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:

@@ -233,7 +233,7 @@ def gru(task: Task, units: int | None = None) -> Network:
     c, n = task.lines, task.hidden
     if units is None:  # 3 u (u + c) + 6 u + K u = n (n + c) + K n
         half = (c + 2 + task.classes / 3) / 2
-        units = round((half**2 + n * (n + c + task.classes) / 3) ** 0.5 - half)
+        units = max(1, round((half**2 + n * (n + c + task.classes) / 3) ** 0.5 - half))
     return Network([*before(task), Gru(task, units), Readout(units, task.classes, 1 / task.n_steps)])
 
 
