@@ -45,7 +45,7 @@ from ..dynamics import State
 class GradientProgram(NamedTuple):
     """Constants of one substep of the backward pass. (N,) real unless said otherwise; made by :func:`.surrogate.gradient_program`."""
 
-    growth: Any  # gain of the field law [1]
+    growth: Any  # gain of the field law [1], of the linear one [1/V]
     rate: Any  # 1 / v0 [1/V]; 0 for the linear law
     shift: Any  # v_ref / v0
     mirror: Any  # exp(-2 v_ref / v0)
