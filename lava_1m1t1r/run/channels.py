@@ -316,7 +316,7 @@ class Replies(_Port, CspSendPort):
 
 
 class Commands(_Port, CspRecvPort):
-    """A model's port from its RuntimeService; all it ever brings is the step count of an asynchronous run."""
+    """An asynchronous model's port from its RuntimeService: brings the step count of a run, and the wish to pause or stop it."""
 
     def __init__(self, hub: Executor):
         self.hub = hub
