@@ -261,9 +261,14 @@ def test_a_table_takes_options_of_its_own(options, code, words, capfd):
 @pytest.mark.train
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(["--leave-out", "1"], "--leave-out must be used with --data"), (["--data", "x.h5", "--leave-out"], "expected at least one argument")],
+    [
+        (["--leave-out", "1"], "--leave-out must be used with --data"),
+        (["--data", "x.h5", "--leave-out"], "expected at least one argument"),
+        (["--data", "x.h5", "--train-per-class", "5"], "--train-per-class must be used without --data; got 5"),
+        (["--data", "x.h5", "--test-per-class", "5"], "--test-per-class must be used without --data; got 5"),
+    ],
 )
-def test_speakers_to_leave_out_of_a_table_are_those_of_a_file(options, words, capfd):
+def test_options_of_a_table_suit_a_file_or_spoken_digits(options, words, capfd):
     assert cli.main(["bench", "accuracy", *options]) == 2
     assert words in "".join(capfd.readouterr())
 

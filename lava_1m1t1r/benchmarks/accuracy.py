@@ -24,7 +24,7 @@ from .._support.progress import say
 from ..answers import adapted_accuracy, winner
 from ..datasets.voices import VOICES
 from ..description import NetDescription
-from ..errors import counted, require
+from ..errors import counted, option_name, require
 from ..params import LEARNABLE
 from ..recipes import NETWORK_FILE, adapt, data
 from ..recipes.augment import Augmentation
@@ -331,6 +331,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     require(args.leave_out is None or args.data is not None, "--leave-out", "be used with --data", args.leave_out)
     require(args.synthetic is None or args.data is not None, "--synthetic", "be used with --data", args.synthetic)
     require(args.recorded_at is None or args.synthetic is not None, "--recorded-at", "be used with --synthetic", args.recorded_at)
+    for name in ("train_per_class", "test_per_class"):
+        given, cure = getattr(args, name), "A file's utterances are taken as they are."
+        require(args.data is None or given == own.get_default(name), option_name(name), "be used without --data", given, cure)
     require(args.learning_rate is None or args.learning_rate > 0, "--learning-rate", "be > 0", args.learning_rate)
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
     good = args.folds is None or (2 <= args.folds <= len(VOICES) and args.data is None)
