@@ -264,6 +264,7 @@ def test_a_table_takes_options_of_its_own(options, code, words, capfd):
     [
         (["--leave-out", "1"], "--leave-out must be used with --data"),
         (["--data", "x.h5", "--leave-out"], "expected at least one argument"),
+        (["--only", "1M1T1R", "--spike-cost", "3"], "--spike-cost must be used with --spike-limit; got 3.0"),
         (["--data", "x.h5", "--train-per-class", "5"], "--train-per-class must be used without --data; got 5"),
         (["--data", "x.h5", "--test-per-class", "5"], "--test-per-class must be used without --data; got 5"),
     ],

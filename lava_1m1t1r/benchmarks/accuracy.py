@@ -310,7 +310,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     own.add_argument("--training", choices=("tuned", "plain"), help=f"tuned: {TRAINING}; default: tuned on SpokenDigits, plain on files")
     own.add_argument("--learning-rate", type=float, help="use this for all chosen rows, instead of each one's own")
     own.add_argument("--spike-limit", type=float, help="penalise spikes of the hidden layer above this number per utterance")
-    own.add_argument("--spike-cost", type=float, default=1.0, help="weight of that penalty: loss per excess spike per neuron")
+    own.add_argument("--spike-cost", type=float, default=Task.spike_cost, help="weight of that penalty: loss per excess spike per neuron")
     text = "delays of the input synapses in every row, with the same number of parameters (but for GRU-96)"
     own.add_argument("--taps", type=int, nargs="+", metavar="STEPS", help=text)
     own.add_argument(
@@ -350,6 +350,12 @@ def _require_delays(args: argparse.Namespace, known: dict[str, Row], names: list
     require(
         not (args.synaptic_delays and args.taps is None and without), "--synaptic-delays", "come with delays in all rows", without, cure
     )
+
+
+def _require_limit(args: argparse.Namespace, known: dict[str, Row], names: list[str]) -> None:
+    """Refuse a cost of spikes where no row has a limit above which they cost."""
+    limited = args.spike_limit is not None or any("spike_limit" in (known[name].changes or {}) for name in names)
+    require(limited or args.spike_cost == Task.spike_cost, "--spike-cost", "be used with --spike-limit", args.spike_cost)
 
 
 class Job(NamedTuple):
@@ -429,6 +435,7 @@ def main(arguments: list[str] | None = None) -> int:
     known = rows()
     names = checked(args, list(known))
     _require_delays(args, known, names)
+    _require_limit(args, known, names)
     augmentation = chosen_augmentation(args)
     tuned = args.training == "tuned" if args.training else args.data is None
     jobs = _jobs(args, tuned)
