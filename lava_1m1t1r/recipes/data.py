@@ -84,8 +84,8 @@ def load(
         For a file that is not in SHD's format.
     """
     if source is None:
-        only = test if leave_out is None else leave_out
-        require(only is None, "leave_out and test", "be used with a data file", only, "Give --data FILE.")
+        for name, only in (("leave_out (--leave-out)", leave_out), ("test (--test-data)", test)):
+            require(only is None, name, "be used with a data file", only, "Give --data FILE.")
         train = SpokenDigits(train=True, n_per_class=train_per_class)
         held = SpokenDigits(train=False, n_per_class=test_per_class)
         return Split(train, held, SPOKEN_DIGITS_NAME, voices_of(held))
