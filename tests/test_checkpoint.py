@@ -502,6 +502,22 @@ def test_a_resumed_run_knows_every_epoch(tmp_path, monkeypatch):
     assert go(resume=True) == []
 
 
+def test_the_network_of_lava_dl_goes_on_as_if_it_was_never_stopped(tmp_path, monkeypatch):
+    """Its block keeps the last batch's spikes, which once were in the checkpoint, and fitted no network made anew."""
+    made = []
+
+    def go(folder, **options):
+        made.append(network.cuba(TASK))
+        return fit.fit(made[-1], TASK.replace(epochs=4), frames(), tmp_path / folder, progress=False, **options).curve
+
+    whole = go("whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(fit.Learner, "on_train_epoch_end", third, raising=False)
+        assert go("stopped") == whole[:3]
+    assert go("stopped", resume=True) == whole
+    assert all(torch.equal(a, b) for a, b in zip(made[0].parameters(), made[2].parameters(), strict=True))
+
+
 def test_no_epochs_leave_a_checkpoint_of_the_network_as_it_is(tmp_path):
     task = TASK.replace(epochs=0)
     net = network.m1t1r(task)

@@ -173,5 +173,7 @@ def cuba(task: Task) -> Cuba:
     torch.manual_seed(task.seed)
     params = {"threshold": 1.25, "current_decay": 0.5, "voltage_decay": 0.15, "tau_grad": 0.03, "scale_grad": 3, "requires_grad": True}
     hidden = dl.block.cuba.Recurrent(params, task.lines, task.hidden, weight_scale=1.5)
+    # as lava-dl keeps the neuron's states: a checkpoint that held a batch's spikes would not fit a network made anew
+    hidden.register_buffer("spike_state", hidden.spike_state, persistent=False)
     wire(hidden.input_synapse, task)
     return Cuba([*before(task), hidden, slayer.block.m1t1r.Affine(None, task.hidden, task.classes)])
