@@ -288,6 +288,13 @@ def test_speakers_with_accents_are_found_whichever_system_made_the_files(tmp_pat
     assert encode._speaker_by("_(zoe\u0308|zoe)_")(Path("1_zo\u00eb_2.wav")) == "zo\u00eb"
 
 
+@pytest.mark.parametrize("pattern", [r"\d*", r"a(\d*)", "", "b"])
+def test_a_file_in_whose_name_no_speaker_is_found_is_told(pattern):
+    """An empty match once was a speaker without a name, the same for all files."""
+    with pytest.raises(FormatError, match="a_3.wav must have a speaker in its name that matches --speaker .*; got 'a_3'"):
+        encode._speaker_by(pattern)(Path("a_3.wav"))
+
+
 def test_what_cannot_be_encoded_is_told_before_the_work(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(InnerEar, "encode", lambda *_: pytest.fail("the work began"))
     folder = record(tmp_path / "wavs", ("ja",), ("anna",))

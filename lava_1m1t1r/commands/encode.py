@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import __version__
 from .._support.files import as_json
 from .._support.names import composed
-from ..errors import FormatError, InputError, counted, given, require
+from ..errors import FormatError, InputError, counted, require
 from ._common import check_whole, json_argument, out_file, talking
 
 
@@ -58,7 +58,9 @@ def _speaker_by(pattern: str) -> Callable[[Path], str]:
 
     def speaker_of(file: Path) -> str:
         rule = f"have a speaker in its name that matches --speaker {pattern!r}"
-        found = given(search(composed(file.stem)), str(file), rule, file.stem, "", FormatError)
-        return next((group for group in found.groups() if group is not None), found.group())
+        found = search(composed(file.stem))
+        who = "" if found is None else next((group for group in found.groups() if group is not None), found.group())
+        require(who, str(file), rule, file.stem, "", FormatError)  # patterns that may be empty, as \d*, match nothing at a name's begin
+        return who
 
     return speaker_of
