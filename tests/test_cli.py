@@ -223,6 +223,7 @@ def trains(args, words):
         (["deploy", "c", "shipped", "-o", "{data}/inside"], "output folder must be a folder, or inside one"),
         (["deploy", "c", "shipped", "-o", "out", "--prove", "99999999999"], "--prove must be a whole number from 0"),
         (["deploy", "c", "shipped", "-o", "out", "--leave-out", "1"], "--leave-out must be used with --prove N"),
+        (["deploy", "c", "shipped", "-o", "out", "--frames", "x.npy", "--steps", "5"], "--steps must not be used with --frames; got 5"),
         (["bench", "accuracy", "device", "--hidden", "8"], "--hidden 8 must be used with one table; got ['accuracy', 'device']"),
         (["bench", "--list", "--hidden=8"], "--hidden=8 must be used with one table"),
         trains(["train", "--spread", "1.5"], "--spread must be a finite number and >= 0 and <= 1; got 1.5"),

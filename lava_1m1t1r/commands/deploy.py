@@ -92,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.out)
     check_whole(args, prove=0)
     for option, given in data_options(args).items():
-        require(args.prove > 0, option, "be used with --prove N", given, "Only the proof needs data.")
+        wanted = args.prove > 0 or args.frames is not None  # beside which they are refused for another reason
+        require(wanted, option, "be used with --prove N", given, "Only the proof needs data.")
     net = read(path)
     names = (settings.get("dest", name.lstrip("-").replace("-", "_")) for name, settings in OPTIONS[args.target].items())
     options = {name: getattr(args, name) for name in names} | _samples(args, net)
