@@ -14,7 +14,7 @@ nir = pytest.importorskip("nir", reason="needs nir")
 from lava_1m1t1r import StepParams, presets  # noqa: E402
 from lava_1m1t1r.delay_lines import outgoing  # noqa: E402
 from lava_1m1t1r.description import Layer, M1T1RNeuron, NetDescription  # noqa: E402
-from lava_1m1t1r.errors import FormatError  # noqa: E402
+from lava_1m1t1r.errors import FormatError, InputError  # noqa: E402
 from lava_1m1t1r.export import cuba_fit, nir_exact, nir_portable, nir_target  # noqa: E402
 from lava_1m1t1r.export.read_back import same  # noqa: E402
 from lava_1m1t1r.fast import FastNetwork  # noqa: E402
@@ -435,3 +435,10 @@ def test_a_layer_that_is_named_otherwise_than_its_metadata_say_is_refused(rng):
     graph.nodes["weight_3"] = graph.nodes.pop("weight_0")
     with pytest.raises(FormatError, match="NIR node weight_3 must be weight_0, as its metadata say; got 'weight_3'"):
         nir_exact.from_nir(graph)
+
+
+def test_a_network_without_neurons_has_no_graph():
+    """NIR's file would have to hold a step that the network does not state."""
+    net = NetDescription((Layer(0, "affine", (2,), 4, np.ones((2, 4), np.int32)),))
+    with pytest.raises(InputError, match="network must have a layer of 1M1T1R neurons, which states the network step"):
+        nir_exact.to_nir(net)

@@ -66,7 +66,7 @@ def graph_of(
     nodes["output"] = nir.Output(np.array([net.outputs]))
     edges.append((before, "output"))
     named = {"classes": json.dumps(net.classes)} if net.classes else {}
-    return nir.NIRGraph(nodes, edges, metadata={"dt": net.dt, **metadata, **named})
+    return nir.NIRGraph(nodes, edges, metadata={"dt": net.stated_dt, **metadata, **named})
 
 
 def _begun(net: NetDescription) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]], str]:
