@@ -208,3 +208,10 @@ def test_the_help_shows_how_torchrun_leaves_all_options_to_training():
     given = parse_args([*example.split("  ")[0].split()[1:], "--start", "shipped"])
     assert given.module and given.training_script == "lava_1m1t1r"
     assert cli.parser().parse_args(given.training_script_args).start == "shipped"
+
+
+def test_the_help_says_that_each_process_takes_a_batch_of_its_own(capsys):
+    """Two processes with the same options take steps of twice as many utterances, and half as many steps, as one."""
+    with pytest.raises(SystemExit):
+        cli.parser().parse_args(["train", "--help"])
+    assert "of each process under torchrun" in " ".join(capsys.readouterr().out.split())

@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--channels", type=int, help=f"group the data's channels, 700 where a file names no number, into this number; {_usual('channels')}"
     )
-    parser.add_argument("--batch", type=int, help=f"utterances per training step; {_usual('batch')}")
+    parser.add_argument("--batch", type=int, help=f"utterances per training step, of each process under torchrun; {_usual('batch')}")
     parser.add_argument("--learning-rate", type=float, help=f"largest learning rate of the one-cycle schedule; {_usual('learning_rate')}")
     parser.add_argument("--seed", type=int, help=f"random seed; {_usual('seed')}")
     held = parser.add_mutually_exclusive_group()
