@@ -53,7 +53,7 @@ def simulate(
     Parameters
     ----------
     p : DeviceParams
-        One device, or N of them where fields are arrays.
+        One device, or N of them where fields are arrays. ``_dtod`` fields do nothing here: :meth:`.DeviceParams.spread` draws devices.
     v_in : (T,), (T, N) or Stimulus
         Input voltage [V], held over each interval of ``dt``; a Stimulus holds its own times.
     dt : float
