@@ -174,7 +174,8 @@ class Network(AbstractProcess):
 
     Each layer is a block with Lava's own Dense (Sparse, Conv) synapses, and M1T1R neurons or Lava's LIF. Spikes line up with
     training: ``out`` in the n-th step is the n-th frame of the output. A readout without neurons comes one step later. One with lava-dl's
-    dynamics never spikes: its voltages are ``layers[-1].neuron.v``, and :func:`.predict` reads them from there.
+    dynamics never spikes: its voltages are ``layers[-1].neuron.v``, and :func:`.predict` reads them from there. Under the run configuration
+    ``FusedSimCfg(net)`` of :mod:`lava_1m1t1r.netx.fused`, all layers are one Process, with the same results.
 
     Lava itself keeps every Process that was built (and a log handler each) until the Python process ends, unless the runners of
     :mod:`lava_1m1t1r.run` or :func:`.predict` ran it: to look into many files, use :func:`lava_1m1t1r.netx.schema.read`, which builds none.
@@ -189,12 +190,12 @@ class Network(AbstractProcess):
         0 for spikes: whatever is not 0 is one, and those of several senders in a step are one, too; more for graded input (counts).
     reset_interval : int, optional
         Steps after which all layers go back to rest, without a trace of the sample before: samples of this length can be sent one after the
-        other. None: no reset.
+        other, and come out as :func:`.predict` has them. (lava-dl's netx lets the spikes that are on their way pass over.) None: no reset.
     reset_offset : int
         Number of steps by which the first sample begins late, at rest, whatever came before.
     sample_steps : int, optional
         Whole samples as messages: ``inp`` is (T, C) and ``out`` (T, C_out), one sample from rest in each step of Lava. Runs under
-        :class:`lava_1m1t1r.netx.fused.FusedSimCfg` only.
+        ``FusedSimCfg(net)`` only.
 
     Attributes
     ----------
