@@ -37,8 +37,9 @@ def device_layers(net: NetDescription) -> list[Layer]:
     net.check()
     found = [layer for layer in net.active if layer.neuron is not None]
     require(found, "network", "hold a layer of neurons", [layer.kind for layer in net.active])
+    cure = "The reference and reports by layer (evaluate --layers) know 1M1T1R alone; predict and evaluate run other neurons, too."
     for layer in found:
-        require(isinstance(layer.neuron, M1T1RNeuron), f"layer/{layer.index} neuron", "be an M1T1RNeuron", layer.neuron)
+        require(isinstance(layer.neuron, M1T1RNeuron), f"layer/{layer.index} neuron", "be an M1T1RNeuron", layer.neuron, cure)
     return found
 
 
