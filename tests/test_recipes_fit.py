@@ -82,7 +82,9 @@ def test_training_within_a_job_of_a_cluster_is_training_anywhere(tmp_path, monke
     job = {"JOB_ID": "7", "JOB_NAME": "digits", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0", "NNODES": "1"}
     for name, value in job.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"of another run, as Lightning writes it before the job's time is over")
+    for folder in (tmp_path, tmp_path / "run"):
+        folder.mkdir(exist_ok=True)
+        (folder / "hpc_ckpt_1.ckpt").write_bytes(b"of another run, as Lightning writes it before the job's time is over")
     monkeypatch.chdir(tmp_path)
     handlers = {}
 

@@ -364,7 +364,7 @@ def fit(
     with _quiet():
         alike = callbacks.Alike(run | {"epoch of the checkpoint": None if found is None else found["epoch"]})
         called = [alike, callbacks.Ended(), curve, *_callbacks(last, epochs, patience, best, on_epoch, progress)]
-        trainer = _trainer(last, epochs, run, called, world, local, accelerator)
+        trainer = _trainer(epochs, run, called, world, local, accelerator)
         with _in_words(last, learner, found is not None, world), learner.listening():
             trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
         if task.epochs == 0:  # nothing was trained: a checkpoint of the network as it is, to continue from
@@ -467,10 +467,10 @@ def _callbacks(
     return [*called, callbacks.Bar(), callbacks.Line(epochs)] if progress else called
 
 
-def _trainer(last: Path, epochs: int, run: dict[str, Any], called: list[L.Callback], world: int, local: int, accelerator: str) -> L.Trainer:
+def _trainer(epochs: int, run: dict[str, Any], called: list[L.Callback], world: int, local: int, accelerator: str) -> L.Trainer:
     return L.Trainer(
         max_epochs=epochs,
-        default_root_dir=str(last.parent),  # in a job of SLURM, Lightning goes on from a file hpc_ckpt_1.ckpt that it finds there
+        default_root_dir=os.devnull,  # no folder: in a job of SLURM, Lightning goes on from a file hpc_ckpt_1.ckpt that it finds there
         accelerator=accelerator,
         devices=local,
         num_nodes=world // local,
