@@ -257,6 +257,10 @@ def test_states_that_are_no_lengths_are_refused_before_the_step_looks_them_up(ta
             with pytest.raises(RunError, match=r"filament \+ residue of M1T1R\[1\] must be lengths of at least 0"):
                 session.run(1)
     neuron = driven(np.zeros((4, 3), int), params=FIG2)
+    neuron.filament.init = np.array([0, 0, 511 * gap])
+    with pytest.raises(RunError, match=r"filament \+ residue of M1T1R\[2\] must be lengths"):
+        run(neuron, 1, config(tag))
+    neuron = driven(np.zeros((4, 3), int), params=FIG2)
     with InProcess(neuron, config(tag)) as session:  # one Var after the other
         session.run(1)
         session.set(neuron.residue, gap)

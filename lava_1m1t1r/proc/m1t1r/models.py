@@ -32,7 +32,7 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         self.rewind = proc_params["rewind"]
         self.drop_last = proc_params["drop_last"]
         self.neuron = None
-        self.unchecked = False
+        self.unchecked = True  # a Var's init may have been set, too
 
     def on_var_update(self):
         """Look at the states before the next step: Lava tells of one Var after the other."""
