@@ -194,3 +194,19 @@ def test_a_constant_input_adds_to_currents_as_to_weighted_spikes(force, monkeypa
     assert bias.grad.all()
     with pytest.raises(InputError, match="^bias must be finite"):
         made.run(z, bias=torch.full((3,), float("nan")))
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"bias": (1,)}, r"bias must have the shape \(3,\); got \(1,\)"),
+        ({"w": (3, 5), "bias": (4,)}, r"bias must have the shape \(3,\); got \(4,\)"),
+        ({"w": (3, 4)}, r"weights must have the shape \(3, 5\); got \(3, 4\)"),
+        ({"w": (3, 5), "w_rec": (2, 2)}, r"recurrent weights must have the shape \(3, 3\); got \(2, 2\)"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused_before_compiled_loops_read_beyond_them(given, words, force, monkeypatch):
+    monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
+    with pytest.raises(InputError, match=f"^{words}"):
+        Neuron(**NEURON).run(torch.zeros(2, 5 if "w" in given else 3, 20), **{name: torch.ones(shape) for name, shape in given.items()})

@@ -84,6 +84,14 @@ def _extremes(x: torch.Tensor) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def check_shapes(x: torch.Tensor, w: torch.Tensor | None, bias: torch.Tensor | None, w_rec: torch.Tensor | None) -> None:
+    """Refuse arguments of :func:`.layer.layer` whose sizes do not fit: compiled loops would read on behind them."""
+    size = x.shape[1] if w is None else w.shape[0]
+    for values, name, shape in ((w, "weights", (size, x.shape[1])), (bias, "bias", (size,)), (w_rec, "recurrent weights", (size, size))):
+        if values is not None:
+            require(values.shape == shape, name, f"have the shape {shape}", tuple(values.shape))
+
+
 def check_finite(values: np.ndarray | torch.Tensor | None, name: str) -> None:
     """Refuse weights or biases that are not all finite."""
     if values is not None:

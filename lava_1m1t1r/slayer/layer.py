@@ -13,7 +13,7 @@ from ..compiled import filled
 from ..program import FixedProgram, StepParams
 from . import training_kernels as kernels
 from .buffers import borrowed, owned, save, saved
-from .checks import check_counts, check_finite, check_sums, check_synaptic_input
+from .checks import check_counts, check_finite, check_shapes, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, ReverseBatch, ReverseLayer, filled_lanes, layer_kernel, reverse_scratch, samples_together
 from .exact import real_type, wide
 from .projection import BatchEvents, batch_events, counts_by_input, over_input, projector, recurrent_gradient, weight_gradient
@@ -252,6 +252,7 @@ def layer(
         filament and residue [share of the gap], gate [V].
     """
     x, w, bias, w_rec = map(wide, (x, w, bias, w_rec))
+    check_shapes(x, w, bias, w_rec)
     if w is None:
         if bias is not None:
             check_finite(bias.detach(), "bias")
