@@ -190,11 +190,10 @@ def test_a_machine_whose_processes_are_told_to_end_does_not_keep_the_other(tmp_p
 
 def test_machines_of_different_size_and_numbers_of_processes_by_others_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(InputError, match="WORLD_SIZE must come with the other variables that torchrun sets; got 3. Start with torchrun"):
-        fit.processes()
-    for name in ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.setenv(name, "0")
-    for name, value in (("RANK", "2"), ("LOCAL_WORLD_SIZE", "1"), ("GROUP_WORLD_SIZE", "2")):
+    rest = {"LOCAL_RANK": "0", "MASTER_ADDR": "0", "MASTER_PORT": "0", "LOCAL_WORLD_SIZE": "1", "GROUP_WORLD_SIZE": "2", "RANK": "2"}
+    for name, value in rest.items():
+        with pytest.raises(InputError, match="WORLD_SIZE must come with the other variables that torchrun sets; got 3. Start"):
+            fit.processes()
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match="processes must be as many on each of 2 machines, 1 here; got 3. Give torchrun the same"):
         fit.processes()
