@@ -270,6 +270,23 @@ def test_states_that_are_no_lengths_are_refused_before_the_step_looks_them_up(ta
         session.run(1)
 
 
+@pytest.mark.parametrize("gate", [-1, 1 << 23])
+def test_gates_that_the_fixed_point_step_does_not_know_are_refused(gate):
+    """From -1 count, a step led to -1 415 814 830. In floating point, gates below 0 only have to be charged further."""
+    for tag in BOTH:
+        neuron = driven(np.zeros((4, 3), int), params=FIG2)
+        with InProcess(neuron, config(tag)) as session:
+            session.set(neuron.v_gate, (1 << 23) - 1)
+            session.run(1)
+            session.set(neuron.v_gate, np.array([0, gate, 0]))
+            if tag == "fixed_pt":
+                with pytest.raises(RunError, match=r"v_gate of M1T1R\[1\] must be counts from 0 to 8388607; got"):
+                    session.run(1)
+            else:
+                session.run(1)
+                assert 0 < session.get(neuron.v_gate)[1] / gate < 1
+
+
 def test_parameters_may_have_the_layers_shape():
     r = np.linspace(1e8, 1e9, 6)
     flat, square = (M1T1R(shape=(2, 3), params=DeviceParams(r_control=value)) for value in (r, r.reshape(2, 3)))

@@ -11,7 +11,7 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from lava_1m1t1r.arithmetic import ONE, WEIGHT_ONE
+from lava_1m1t1r.arithmetic import ONE, REGISTER_BITS, WEIGHT_ONE
 from lava_1m1t1r.errors import require_each
 from lava_1m1t1r.fast.kernels import add_bias, step_layer
 from lava_1m1t1r.fast.neurons import STATES, m1t1r
@@ -119,6 +119,12 @@ class PyM1T1RModelFixed(AbstractPyM1T1RModel):
     v_gate: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
     generator: np.ndarray = LavaPyType(np.ndarray, np.int64, precision=32)
     bias: np.ndarray = LavaPyType(np.ndarray, float)
+
+    def _check(self):
+        """Also refuse gates that are below 0 or that the register does not hold: the step is not made for them, and leaves 32 bits."""
+        super()._check()
+        most = (1 << (REGISTER_BITS - 1)) - 1
+        require_each((self.v_gate >= 0) & (self.v_gate <= most), "v_gate of M1T1R", f"be counts from 0 to {most}", self.v_gate)
 
     def current(self, a_in):
         """Synaptic input with the bias, in 1/64 units."""
