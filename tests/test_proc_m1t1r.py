@@ -287,6 +287,19 @@ def test_gates_that_the_fixed_point_step_does_not_know_are_refused(gate):
                 assert 0 < session.get(neuron.v_gate)[1] / gate < 1
 
 
+@pytest.mark.parametrize("tag", BOTH)
+def test_generators_that_draw_nothing_are_refused_where_something_is_drawn(tag):
+    for start, noise in ((0, 1e-3), (1 << 32, 1e-3), (-1, 1e-3), (1, 1e-3), (0, 0.0)):
+        neuron = driven(np.zeros((4, 3), int), params=replace(FIG2, sigma1=noise))
+        with InProcess(neuron, config(tag)) as session:
+            session.set(neuron.generator, np.array([5, start, 5]))
+            if start == 1 or not noise:
+                session.run(1)
+                continue
+            with pytest.raises(RunError, match=r"generator of M1T1R\[1\] must be a whole number from 1 to 2\^32 - 1; got"):
+                session.run(1)
+
+
 def test_parameters_may_have_the_layers_shape():
     r = np.linspace(1e8, 1e9, 6)
     flat, square = (M1T1R(shape=(2, 3), params=DeviceParams(r_control=value)) for value in (r, r.reshape(2, 3)))

@@ -45,6 +45,9 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         good = (filament >= 0) & (residue >= 0) & (filament + residue <= self.gap + 1e-9)
         rule = f"be lengths of at least 0 that together are at most the gap, {self.gap}"
         require_each(good, "filament + residue of M1T1R", rule, filament + residue)
+        if self.proc_params["step"].device.noisy:  # a generator of 0 stays 0, and one of more bits draws numbers out of range
+            good = (self.generator > 0) & (self.generator < 1 << 32)
+            require_each(good, "generator of M1T1R", "be a whole number from 1 to 2^32 - 1", self.generator)
 
     def _start(self):
         """Join the Vars, which exist by now, to the compiled step, which works on their memory."""
