@@ -300,6 +300,12 @@ def test_generators_that_draw_nothing_are_refused_where_something_is_drawn(tag):
                 session.run(1)
 
 
+def test_a_bias_is_rounded_to_counts_in_fixed_point():
+    neuron = driven(np.zeros((20, 4), int), params=FIG2, bias=np.array([5, 4.6 / 64 + 5, 5.4 / 64 + 5, 5 / 64 + 5]))
+    found = run(neuron, 20, config("fixed_pt"), record=[neuron.filament])[neuron.filament].T
+    assert np.array_equal(found[1], found[3]) and np.array_equal(found[2], found[3]) and not np.array_equal(found[0], found[3])
+
+
 def test_parameters_may_have_the_layers_shape():
     r = np.linspace(1e8, 1e9, 6)
     flat, square = (M1T1R(shape=(2, 3), params=DeviceParams(r_control=value)) for value in (r, r.reshape(2, 3)))

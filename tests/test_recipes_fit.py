@@ -66,7 +66,8 @@ def test_training_takes_the_cpu_unless_told_otherwise_even_where_there_is_a_gpu(
     from lava_1m1t1r.recipes import fit, network
 
     task, frames = toy(epochs=1)
-    monkeypatch.setattr("lightning.pytorch.accelerators.CUDAAccelerator.is_available", lambda: True)
+    for part in ("pytorch", "fabric"):  # the second one's answer decides what "auto" is
+        monkeypatch.setattr(f"lightning.{part}.accelerators.CUDAAccelerator.is_available", lambda: True)
     assert len(fit.fit(network.m1t1r(task), task, frames, tmp_path / "told", progress=False).curve) == 1
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for wrong, rule in (("gpu", "where torch finds no GPU"), ("auto", 'must be "cpu" or "gpu"'), (None, "must be")):
