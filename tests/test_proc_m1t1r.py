@@ -12,6 +12,7 @@ pytest.importorskip("lava.magma", reason="needs lava-nc")
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import Dense
+from lava.proc.io.reset import Reset
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 from lava.proc.lif.process import LIF
@@ -260,6 +261,10 @@ def test_states_that_are_no_lengths_are_refused_before_the_step_looks_them_up(ta
     neuron.filament.init = np.array([0, 0, 511 * gap])
     with pytest.raises(RunError, match=r"filament \+ residue of M1T1R\[2\] must be lengths"):
         run(neuron, 1, config(tag))
+    neuron = driven(np.zeros((4, 3), int), params=FIG2)
+    Reset(reset_value=511 * int(gap), interval=3).connect_var(neuron.filament)
+    with pytest.raises(RunError, match=r"filament \+ residue of M1T1R\[0\] must be lengths"):
+        run(neuron, 6, config(tag))
     neuron = driven(np.zeros((4, 3), int), params=FIG2)
     with InProcess(neuron, config(tag)) as session:  # one Var after the other
         session.run(1)
