@@ -98,6 +98,17 @@ def test_training_within_a_job_of_a_cluster_is_training_anywhere(tmp_path, monke
     assert handlers[signal.SIGUSR1] is before  # Lightning's own would write a checkpoint and put the job back into the queue
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_defaults_of_lightning_in_the_environment_change_no_training(tmp_path, monkeypatch):
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy(epochs=2)
+    alone = fit.fit(network.m1t1r(task), task, frames, tmp_path / "alone", progress=False).curve
+    for name, value in {"LIMIT_TRAIN_BATCHES": "1", "MAX_STEPS": "3", "ACCUMULATE_GRAD_BATCHES": "2", "FAST_DEV_RUN": "1"}.items():
+        monkeypatch.setenv(f"PL_TRAINER_{name}", value)
+    assert fit.fit(network.m1t1r(task), task, frames, tmp_path / "told", progress=False).curve == alone
+
+
 @pytest.mark.parametrize("shown", [("loss", "train_accuracy"), ("loss", "train_accuracy", "accuracy")], ids=len)
 def test_the_curve_is_drawn_as_it_was_told(shown):
     pytest.importorskip("matplotlib")

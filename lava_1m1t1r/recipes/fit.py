@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import logging
 import os
 import random
@@ -468,7 +469,9 @@ def _callbacks(
 
 
 def _trainer(epochs: int, run: dict[str, Any], called: list[L.Callback], world: int, local: int, accelerator: str) -> L.Trainer:
-    return L.Trainer(
+    # all of them, or Lightning takes those that are left out from the environment (PL_TRAINER_LIMIT_TRAIN_BATCHES, PL_TRAINER_PRECISION)
+    usual = {name: argument.default for name, argument in inspect.signature(L.Trainer).parameters.items()}
+    ours = dict(
         max_epochs=epochs,
         default_root_dir=os.devnull,  # no folder: in a job of SLURM, Lightning goes on from a file hpc_ckpt_1.ckpt that it finds there
         accelerator=accelerator,
@@ -485,6 +488,7 @@ def _trainer(epochs: int, run: dict[str, Any], called: list[L.Callback], world: 
         gradient_clip_val=1.0,
         log_every_n_steps=1,
     )
+    return L.Trainer(**(usual | ours))
 
 
 def _stopped_early(found: dict[str, Any]) -> bool:
