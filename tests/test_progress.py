@@ -225,11 +225,15 @@ def test_lava_is_imported_after_bars_as_before():
     assert done.returncode == 0 and done.stdout == "a line\n", done.stderr
 
 
-@pytest.mark.parametrize(("rank", "told"), [(None, "hint: look\n"), ("0", "hint: look\n"), ("1", "")])
-def test_one_process_of_several_gives_the_hints(rank, told, monkeypatch, capsys):
-    monkeypatch.delenv("RANK", raising=False)
-    if rank is not None:
-        monkeypatch.setenv("RANK", rank)
+@pytest.mark.parametrize(
+    ("rank", "of", "told"),
+    [(None, None, "hint: look\n"), ("0", "2", "hint: look\n"), ("1", "2", ""), ("1", None, "hint: look\n"), ("1", "1", "hint: look\n")],
+)
+def test_one_process_of_several_gives_the_hints(rank, of, told, monkeypatch, capsys):
+    for name, value in (("RANK", rank), ("WORLD_SIZE", of)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
     progress.hint("look")
     assert capsys.readouterr().err == told
 

@@ -201,6 +201,15 @@ def test_machines_of_different_size_and_numbers_of_processes_by_others_are_refus
     assert fit.processes() == (2, 3, 1)
 
 
+def test_a_run_of_one_process_is_the_first_whatever_number_it_was_given(monkeypatch):
+    """It would train, and write no network."""
+    for name, value in (("RANK", "1"), ("LOCAL_WORLD_SIZE", "2"), ("GROUP_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    assert fit.processes() == (0, 1, 1)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert fit.processes() == (0, 1, 1)
+
+
 def test_the_help_shows_how_torchrun_leaves_all_options_to_training():
     """Its own parser would take --start for an abbreviation of --start-method."""
     (example,) = (line for line in cli.EXAMPLES["train"].splitlines() if line.startswith("torchrun "))

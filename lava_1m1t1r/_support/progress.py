@@ -109,5 +109,5 @@ def tell(text: str) -> None:
 
 def hint(text: str) -> None:
     """Tell the user of something that may not be intended, as ``hint: text``. Under torchrun only the first process tells it."""
-    if os.environ.get("RANK", "0") == "0":
+    if os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0":
         tell(f"hint: {text}")
