@@ -166,6 +166,15 @@ def test_an_evaluation_has_a_page_where_one_is_asked_for(kind, images, rng, tmp_
 
 
 @pytest.mark.report
+def test_a_page_is_drawn_without_latex_where_the_user_draws_with_it(rng, tmp_path):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (4, 20, 8)))
+    np.save(tmp_path / "y.npy", np.zeros(4, int))
+    done = run("evaluate", TOY, "--frames", "x.npy", "--labels", "y.npy", "-o", ".", cwd=tmp_path, PATH="")
+    assert done.returncode == 0 and (tmp_path / "evaluation.html").exists(), done.stderr
+
+
+@pytest.mark.report
 def test_numbers_are_safe_whatever_ends_the_drawing(rng, tmp_path, monkeypatch, capsys):
     from lava_1m1t1r.recipes import page
 

@@ -78,10 +78,19 @@ def check_whole(args: argparse.Namespace, **least: int) -> None:
             whole(getattr(args, name), option_name(name), least=low, most=_MOST_SEED if name == "seed" else MOST)
 
 
+def require_figures(what: str) -> None:
+    """Raise an error that says what to install where nothing can be drawn, before the work. Else texts are drawn without LaTeX, though the
+    user's matplotlibrc asks for it: it may not be there, and takes % and _ in names for its own."""
+    plot.require_matplotlib(what)
+    from matplotlib import rcParams
+
+    rcParams["text.usetex"] = False
+
+
 def can_draw(what: str) -> bool:
     """Whether figures can be drawn; tells before the work, not after it, where they cannot: the numbers do without."""
     try:
-        plot.require_matplotlib(what)
+        require_figures(what)
     except MissingDependencyError as error:
         tell(f"no figures: {error}")
         return False

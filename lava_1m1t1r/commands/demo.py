@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from .. import plot
 from .._support.claim import claimed
 from .._support.files import as_json
 from ..datasets.spoken_digits import TEST_PER_CLASS, TRAIN_PER_CLASS
 from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
 from ..report.html import PAGE_FILE
-from ._common import check_whole, json_argument, let_torch_sleep, out_folder, require_training, talking
+from ._common import check_whole, json_argument, let_torch_sleep, out_folder, require_figures, require_training, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     files = (CHECKPOINT_FILE, NETWORK_FILE, CUBA_FILE, RESULTS_FILE)
     out = out_folder(args.out, *files, f"cuba/{CHECKPOINT_FILE}", PAGE_FILE)
     require_training()
-    plot.require_matplotlib("The report")
+    require_figures("The report")
     let_torch_sleep()
     task = recipe(recipe_for(args.data)).replace(epochs=args.epochs, seed=args.seed)
     with talking(args), claimed(out, "--out", "training"):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from .. import plot
 from .._support.files import as_json, write_json
 from .._support.host import load_lava
 from .._support.progress import tell
 from ..errors import counted, require
 from ..report.html import EVALUATION_FILE, EVALUATION_PAGE, withdraw
-from ._common import check_whole, json_argument, network_argument, network_path, out_folder, talking
+from ._common import check_whole, json_argument, network_argument, network_path, out_folder, require_figures, talking
 from ._samples import array_arguments, data_arguments, samples
 
 
@@ -39,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     check_whole(args, lava=0, layers=0)
     out = None if args.out is None else out_folder(args.out, EVALUATION_PAGE, EVALUATION_FILE)
     if out is not None:
-        plot.require_matplotlib("The report (--out)")
+        require_figures("The report (--out)")
     from ..netx.hdf5 import RUNNER
     from ..netx.schema import read
     from ..quantisation import quantise_network
