@@ -1,6 +1,8 @@
 # The two commands of the README: `make demo` and `make test`. Each sets up .venv first, once.
 PYTHON = .venv/bin/python
 ARGS =
+# Modules of clusters set them: packages of another Python would be found before those of .venv.
+unexport PYTHONPATH PYTHONHOME
 
 .PHONY: demo test test-slow lint docs venv clean
 

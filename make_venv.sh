@@ -2,7 +2,7 @@
 # Build .venv with everything the demo and the tests need. Finds a Python 3.10 by itself; does nothing twice.
 set -eu
 cd "$(dirname "$0")"
-unset PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME  # packages belong into .venv
+unset PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME PYTHONPATH  # packages belong into .venv: pip takes those on PYTHONPATH for installed
 if command -v flock >/dev/null 2>&1; then  # of two at once, the second finds it done
     exec 9<make_venv.sh
     flock -n 9 || { echo "lava-1m1t1r: waiting for another make that builds .venv here"; flock 9 || true; }  # some file systems have no locks

@@ -92,6 +92,25 @@ def test_what_could_not_be_installed_leaves_nothing(checkout):
     assert not (folder / ".venv").exists()
 
 
+def test_packages_elsewhere_are_none_of_the_environment(checkout, monkeypatch):
+    """For pip, what lies on PYTHONPATH is installed."""
+    monkeypatch.setenv("PYTHONPATH", "/apps/python3.10/site-packages")
+    _, build = checkout
+    building = build([], pip="exit ${PYTHONPATH:+3}")
+    _, error = building.communicate(timeout=200)
+    assert building.returncode == 0, error
+
+
+@pytest.mark.needs("make")
+def test_make_leaves_packages_elsewhere_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/apps/python3.10/site-packages")
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    _command(tmp_path / "make_venv.sh", "exit 0")
+    _command(tmp_path / "python", 'echo "on PYTHONPATH: $PYTHONPATH."')
+    made = subprocess.run(["make", "-C", tmp_path, "demo", "PYTHON=./python"], capture_output=True, text=True, timeout=60)
+    assert "on PYTHONPATH: ." in made.stdout, made.stdout + made.stderr
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_was_stopped_leaves_nothing(checkout, how):
     folder, build = checkout
