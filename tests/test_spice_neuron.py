@@ -9,7 +9,7 @@ import pytest
 from lava_1m1t1r.device import presets, simulate, stimulus
 from lava_1m1t1r.device.circuit import output_current
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.export.ngspice import rises, telling
+from lava_1m1t1r.export.ngspice import call_ngspice, read_raw, rises, telling
 from lava_1m1t1r.export.report import ToolFailed
 from lava_1m1t1r.export.spice_neuron import neuron_subcircuit, piecewise, run_ngspice
 from lava_1m1t1r.export.spice_neuron import testbench as deck
@@ -145,3 +145,18 @@ def test_of_what_ngspice_says_the_last_lines_that_tell_are_told(tmp_path, monkey
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(ToolFailed, match="ngspice failed: no such node"):  # it wrote nothing, and says that all is well
         run_ngspice(presets.ZHAO2025_FIG2, (1e-3,), (0.8,))
+
+
+@pytest.mark.needs("ngspice")
+def test_settings_of_the_user_change_no_circuit(tmp_path, monkeypatch):
+    """Neither the method that integrates it, nor the form of its output."""
+    given = presets.ZHAO2025_FIG2, (1e-3, 1e-3, 1e-3), (0.0, 0.9, 0.0)
+    alone = run_ngspice(*given)
+    (tmp_path / ".spiceinit").write_text("* as design kits ask for\noption maxord=1\nset wr_vecnames\nset filetype=ascii\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SPICE_ASCIIRAWFILE", "1")
+    told = run_ngspice(*given)
+    assert np.array_equal(told.time, alone.time) and np.array_equal(told.filament, alone.filament)
+    (tmp_path / "deck.cir").write_text("a resistor\ni1 0 a 1\nr1 a 0 2\n.tran 1 2\n.end\n")
+    call_ngspice(str(tmp_path), ("-b", "-r", "deck.raw", "deck.cir"), "deck.raw", timeout=60.0)
+    np.testing.assert_allclose(read_raw(tmp_path / "deck.raw")[:, 1], 2.0)

@@ -43,7 +43,8 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
         If ngspice fails or takes longer than ``timeout`` [s]; the text holds its lines that tell why.
     """
     require_ngspice()
-    done = ended(["ngspice", *arguments], folder, timeout=timeout)
+    # -n: no .spiceinit of the user's, whose options would be those of our decks; -D: whatever SPICE_ASCIIRAWFILE says
+    done = ended(["ngspice", "-n", "-D", "filetype=binary", *arguments], folder, timeout=timeout)
     if done.returncode or not Path(folder, output).exists():
         raise ToolFailed(f"ngspice failed: {telling((done.stdout + done.stderr).decode(errors='replace'))}")
 
