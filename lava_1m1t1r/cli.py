@@ -93,6 +93,9 @@ KEPT = {
 NUMBA_THREADS = "Number of threads specified must be > 0."
 """All that numba says, when it is imported, of a NUMBA_NUM_THREADS of 0."""
 ONE_THREAD = "NUMBA_NUM_THREADS must be > 0, or unset"
+NO_HOME = "Could not determine home directory."
+"""All that pathlib says, when matplotlib is imported, to a user without an entry in /etc/passwd and without HOME."""
+SOME_HOME = "HOME must name a folder, for you have no home directory"
 USAGE_ERROR, NO_READER = 2, 141
 
 
@@ -217,6 +220,8 @@ def _in_words(error: BaseException, command: str) -> str | None:
         return f"a package that is installed does not load: {error}. Install it anew, with the versions that it needs: lava-1m1t1r doctor."
     if str(error) == NUMBA_THREADS:
         return f"{ONE_THREAD}; got {os.environ.get('NUMBA_NUM_THREADS')!r}."
+    if isinstance(error, RuntimeError) and str(error) == NO_HOME:
+        return f"{SOME_HOME}."
     from .errors import InputError, MissingDependencyError  # numpy: here, where Ctrl-C is heard
 
     if (

@@ -418,6 +418,18 @@ def test_settings_of_numba_are_not_taken_for_a_damaged_package():
     assert "cannot be compiled here: " in run("doctor", NUMBA_DISABLE_JIT="1").stdout
 
 
+@pytest.mark.report
+def test_a_user_without_a_home_is_told_in_a_line_and_no_package_is_taken_for_damaged(tmp_path):
+    """Neither HOME nor an entry in /etc/passwd, as where a container runs under any number."""
+    nobody = "import os, pwd, sys; del os.environ['HOME']; pwd.getpwuid = {}.__getitem__; from lava_1m1t1r import cli; "
+    found = started([sys.executable, "-c", nobody + "cli.main(['doctor'])"], HOME="/", MPLCONFIGDIR="", XDG_CONFIG_HOME="")
+    line = next(line for line in found.stdout.splitlines() if line.split()[:1] == ["matplotlib"])
+    assert "HOME must name a folder" in line and "uninstall" not in line
+    drawn = f"{nobody} raise SystemExit(cli.main(['characterize', '-o', 'out']))"
+    done = started([sys.executable, "-c", drawn], cwd=tmp_path, HOME="/", MPLCONFIGDIR="", XDG_CONFIG_HOME="")
+    assert done.returncode == 2 and done.stderr.startswith("lava-1m1t1r characterize: HOME must name a folder"), done.stderr
+
+
 def test_a_pipe_that_breaks_within_is_a_bug_and_not_a_reader_that_left(tmp_path):
     script = (
         "from lava_1m1t1r import cli; from lava_1m1t1r.commands import doctor\n"

@@ -67,7 +67,7 @@ def findings() -> dict:
 
 def _package(purpose: str, name: str, extra: str) -> dict:
     """A row of :data:`PACKAGES`: what is there of it, and the cure where it is absent or does not load."""
-    from ..cli import NUMBA_THREADS, ONE_THREAD
+    from ..cli import NO_HOME, NUMBA_THREADS, ONE_THREAD, SOME_HOME
 
     found = installed_version(name)
     # by the name alone, pip takes versions that Lava refuses
@@ -79,7 +79,8 @@ def _package(purpose: str, name: str, extra: str) -> dict:
                 import_module(name)
         except (Exception, SystemExit) as error:  # of any kind, where versions do not suit each other
             anew = f"pip uninstall {name}, then {cure}"
-            found, cure = None, f"does not load ({error}): {ONE_THREAD if str(error) == NUMBA_THREADS else anew}"
+            settings = {NUMBA_THREADS: ONE_THREAD, NO_HOME: SOME_HOME}  # packages that are well
+            found, cure = None, f"does not load ({error}): {settings.get(str(error), anew)}"
     if extra == "lava" and sys.version_info[:2] != (3, 10):  # as errors.lava_python, which needs numpy
         cure = "needs Python 3.10"
     return {"name": name, "for": purpose, "version": found, "cure": None if found else cure}
