@@ -82,12 +82,12 @@ def processes() -> tuple[int, int, int]:
     InputError
         If machines have different numbers of them, which Lightning does not know, or somebody else set a number of processes.
     """
-    rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:  # whatever else there is: who starts many runs may number them, and each is the first process of its own
         return 0, 1, 1
     complete = {"RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(os.environ)
     require(complete, "WORLD_SIZE", "come with the other variables that torchrun sets", world, "Start with torchrun, or unset WORLD_SIZE.")
-    local, machines = int(os.environ.get("LOCAL_WORLD_SIZE", str(world))), os.environ.get("GROUP_WORLD_SIZE")
+    rank, local, machines = int(os.environ["RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]), os.environ.get("GROUP_WORLD_SIZE")
     if machines is not None:
         cure = "Give torchrun the same --nproc-per-node on every machine."
         require(world == local * int(machines), "processes", f"be as many on each of {machines} machines, {local} here", world, cure)
