@@ -249,21 +249,22 @@ def test_states_can_be_set(rng):
 @pytest.mark.parametrize("tag", BOTH)
 def test_states_that_are_no_lengths_are_refused_before_the_step_looks_them_up(tag):
     gap = 1 << 22 if tag == "fixed_pt" else 1.0
-    for filament, residue in ((-gap, 0), (0, -250 * gap), (gap, gap), (511 * gap, 511 * gap)):
+    sums = (gap, gap, r"filament \+ residue"), (511 * gap, 511 * gap, r"filament \+ residue")
+    for filament, residue, named in ((-gap, 0, "filament"), (gap, -250 * gap, "residue"), *sums):
         neuron = driven(np.zeros((4, 3), int), params=FIG2)
         with InProcess(neuron, config(tag)) as session:
             session.run(1)
             session.set(neuron.filament, np.array([0, filament, 0]))
             session.set(neuron.residue, np.array([0, residue, 0]))
-            with pytest.raises(RunError, match=r"filament \+ residue of M1T1R\[1\] must be lengths of at least 0"):
+            with pytest.raises(RunError, match=rf"{named} of M1T1R\[1\] must be .*; got"):
                 session.run(1)
     neuron = driven(np.zeros((4, 3), int), params=FIG2)
     neuron.filament.init = np.array([0, 0, 511 * gap])
-    with pytest.raises(RunError, match=r"filament \+ residue of M1T1R\[2\] must be lengths"):
+    with pytest.raises(RunError, match=r"filament \+ residue of M1T1R\[2\] must be at most the gap"):
         run(neuron, 1, config(tag))
     neuron = driven(np.zeros((4, 3), int), params=FIG2)
     Reset(reset_value=511 * int(gap), interval=3).connect_var(neuron.filament)
-    with pytest.raises(RunError, match=r"filament \+ residue of M1T1R\[0\] must be lengths"):
+    with pytest.raises(RunError, match=r"filament \+ residue of M1T1R\[0\] must be at most the gap"):
         run(neuron, 6, config(tag))
     neuron = driven(np.zeros((4, 3), int), params=FIG2)
     with InProcess(neuron, config(tag)) as session:  # one Var after the other

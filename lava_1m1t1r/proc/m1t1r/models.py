@@ -41,10 +41,10 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
     def _check(self):
         """Refuse lengths that are none: the step's tables end with the gap, and reading on is no Python error."""
         self.unchecked = False
-        filament, residue = (np.asarray(x, np.float64) for x in (self.filament, self.residue))
-        good = (filament >= 0) & (residue >= 0) & (filament + residue <= self.gap + 1e-9)
-        rule = f"be lengths of at least 0 that together are at most the gap, {self.gap}"
-        require_each(good, "filament + residue of M1T1R", rule, filament + residue)
+        require_each(self.filament >= 0, "filament of M1T1R", "be >= 0", self.filament)
+        require_each(self.residue >= 0, "residue of M1T1R", "be >= 0", self.residue)
+        both = np.add(self.filament, self.residue, dtype=np.float64)
+        require_each(both <= self.gap + 1e-9, "filament + residue of M1T1R", f"be at most the gap, {self.gap}", both)
         if self.proc_params["step"].device.noisy:  # a generator of 0 stays 0, and one of more bits draws numbers out of range
             good = (self.generator > 0) & (self.generator < 1 << 32)
             require_each(good, "generator of M1T1R", "be a whole number from 1 to 2^32 - 1", self.generator)
