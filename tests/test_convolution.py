@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from realisations import draw, drawn_sizes
 
+from lava_1m1t1r.compiled import plain
 from lava_1m1t1r.convolution import Convolution, pair, pooling
 from lava_1m1t1r.datasets.binning import BinnedEvents
 from lava_1m1t1r.errors import InputError
@@ -45,7 +46,7 @@ def test_sums_equal_scipys_the_matrix_and_the_events(kind, rng):
         out = np.zeros(sums.shape, np.int32)
         kernels.fill_events(y.astype(np.uint8), *events)
         synapse = synapses.convolution(conv, weight)
-        kernels.weigh(*events, synapse, synapses.image_of(synapse), out)
+        kernels.weigh(*events, plain(synapse), synapses.image_of(synapse), out)
         assert np.array_equal(out, sums)
 
 
@@ -62,7 +63,7 @@ def test_few_and_many_events_take_the_same_sums(rng):
         row[rng.choice(conv.sources, n, replace=False)] = rng.integers(1, 9, n)
     events, out = [np.zeros(len(y) + 1, np.int64), *(np.zeros(y.size, np.int32) for _ in range(2))], np.zeros((len(y), conv.size), np.int32)
     kernels.fill_events(y.astype(np.uint8), *events)
-    kernels.weigh(*events, synapse, image, out)
+    kernels.weigh(*events, plain(synapse), image, out)
     assert np.array_equal(out, conv.weigh(y, weight)) and not image.any()
 
 

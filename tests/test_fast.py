@@ -2,10 +2,12 @@
 
 import copy
 import os
+import pickle
 import subprocess
 import sys
 import threading
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import export_networks
 import numpy as np
@@ -17,6 +19,7 @@ from lava_1m1t1r._support.cores import cores
 from lava_1m1t1r._support.sources import sources_digest
 from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
 from lava_1m1t1r.benchmarks import networks
+from lava_1m1t1r.compiled import compiled, named, plain
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription, check_frames
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork, LayerRecord, Result, Stream, synapses
@@ -521,15 +524,41 @@ def test_masked_and_ragged_frames_are_refused(frames):
         FastNetwork(NetDescription((layer,))).run(frames)
 
 
-def test_a_copied_stream_goes_on_by_itself(rng):
+class _Inner(NamedTuple):
+    even: Any
+    odd: Any
+
+
+class _Outer(NamedTuple):
+    inner: _Inner
+    scale: int
+
+
+def test_plain_tuples_get_their_names_back():
+    """Arrays of one type within one of several: numba keeps them otherwise."""
+    values = _Outer(_Inner(np.array([2, 4]), np.array([3, 5])), 10)
+    assert [type(values), type(values.inner)] == [_Outer, _Inner] and type(plain(values)) is type(plain(values)[0]) is tuple
+
+    @compiled
+    def second(given):
+        outer = named(_Outer, given)
+        return outer.inner.odd[1] * outer.scale
+
+    assert second(plain(values)) == 50
+
+
+@pytest.mark.parametrize("copied", (copy.copy, copy.deepcopy, lambda stream: pickle.loads(pickle.dumps(stream))))
+def test_a_copied_stream_goes_on_by_itself(copied, rng):
     net = FastNetwork(export_networks.network("behind_delay_lines", rng))
     frames = (rng.random((60, net.inputs)) < 0.4).astype(np.uint8)
     one = Stream(net)
     for frame in frames[:20]:
         one.step(frame)
-    other = copy.copy(one)
+    other = copied(one)
     ahead = [other.step(frame) for frame in frames[20:]]
-    assert np.array_equal(ahead, [one.step(frame) for frame in frames[20:]]) and other.network is net
+    assert np.array_equal(ahead, [one.step(frame) for frame in frames[20:]])
+    shares = [other.network is net, other._layers[0].run.fast is one._layers[0].run.fast]
+    assert copied is not copy.copy or all(shares)  # weights and tables
     assert np.array_equal(ahead, net.run(frames[None]).out[0, 20:])
 
 

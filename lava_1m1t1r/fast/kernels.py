@@ -1,6 +1,7 @@
 """Compiled loops of the network: spikes to events and back, one layer over many steps. Serial; they run without the GIL.
 
-Weights are read only for :class:`Events` and recurrent spikes.
+They take NamedTuples as :func:`..compiled.plain` tuples, or live input would wait for numba to look at their names. Weights are read
+only for :class:`Events` and recurrent spikes.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
-from ..compiled import load, store
+from ..compiled import load, named, plain, store
 from ..delay_lines import MAX_DELAY
 from ..params import DeviceParams
 from ..program import StepParams
-from .neurons import advance, m1t1r
-from .synapses import add, add_rows
+from .neurons import advance, m1t1r, neurons
+from .synapses import Synapse, add, add_rows
 
 _LEAST, _MOST = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
@@ -36,7 +37,7 @@ class Events(NamedTuple):
 class Wiring(NamedTuple):
     """What N neurons, filled up to M, get: never written."""
 
-    synapse: Any  # Synapse: weights of the events
+    synapse: Synapse  # weights of the events
     weight_rec: Any  # (N, M), a row per sending neuron; or (0, M). See synapses.Rows
     unit_rec: int
     delay_rec: Any  # (N,) int32, further delay of each neuron's recurrent spikes, below RING - 1
@@ -84,23 +85,23 @@ def send(spikes, delay, out):
 def weigh(offset, source, count, synapse, image, out):
     """Weighted sums out (T, N) int32 of the events; out starts at 0; image: :func:`.synapses.image_of`."""
     for t in range(out.shape[0]):
-        add(synapse, source, count, offset[t], offset[t + 1], out[t], image)
+        add(named(Synapse, synapse), source, count, offset[t], offset[t + 1], out[t], image)
 
 
 @cached
-def run_layer(neuron, events, wiring, memory, clock, spikes, trace):
+def run_layer(layer, wiring, memory, events, clock, spikes, trace):
     """Run a layer of N neurons, filled up to M, over T steps.
 
     Parameters
     ----------
-    neuron : FixedM1T1R, FloatM1T1R or Cuba
-        States, advanced in place.
-    events : Events, as a plain tuple
-        Of T steps.
+    layer : FixedM1T1R, FloatM1T1R or Cuba, as a plain tuple
+        Neurons; their states are advanced in place.
     wiring : Wiring, as a plain tuple
         Constants of the layer.
     memory : Memory, as a plain tuple
         Changed in place.
+    events : Events, as a plain tuple
+        Of T steps.
     clock : int
         Steps run before these, for the ring.
     spikes : (T, N) uint8
@@ -108,8 +109,9 @@ def run_layer(neuron, events, wiring, memory, clock, spikes, trace):
     trace : tuple of (T or 0, N)
         Receive the states after each step, in the order of ``neuron.state``.
     """
+    neuron = neurons(layer)
     offset, source, count = events
-    synapse, weight_rec, unit_rec, delay_rec, bias = wiring
+    synapse, weight_rec, unit_rec, delay_rec, bias = named(Wiring, wiring)
     ring, filled, current, spike, image = memory
     size = spike.size
     for t in range(spikes.shape[0]):
@@ -142,9 +144,9 @@ def run_layer(neuron, events, wiring, memory, clock, spikes, trace):
 
 
 @cached
-def step_layer(neuron, current, spike):
-    """One network step of a layer's neurons, in place: what the Lava ProcessModels call."""
-    advance(neuron, current, spike)
+def step_layer(layer, current, spike):
+    """One network step of a layer's neurons, a plain tuple, in place: what the Lava ProcessModels call."""
+    advance(neurons(layer), current, spike)
 
 
 @cached
@@ -163,5 +165,5 @@ def compile_step() -> None:
     """
     step = StepParams(DeviceParams())
     for floating, kind in ((False, np.int32), (True, np.float64)):
-        step_layer(m1t1r(step, 1, 0, 0, floating), np.zeros(1, kind), np.zeros(1, np.int32))
+        step_layer(plain(m1t1r(step, 1, 0, 0, floating)), np.zeros(1, kind), np.zeros(1, np.int32))
     add_bias(np.zeros(1, np.int32), np.zeros(1), np.zeros(1, np.int32))

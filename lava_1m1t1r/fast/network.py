@@ -5,6 +5,7 @@ It needs neither Lava nor torch. A network is a :class:`.description.NetDescript
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 from .._support.cores import cores
 from .._support.progress import bar
 from .._support.threads import shared
-from ..compiled import filled
+from ..compiled import filled, plain
 from ..description import NetDescription, check_frames, check_network
 from ..errors import flag, require, workers_of
 from ..layers import CubaNeuron, Layer, M1T1RNeuron
@@ -142,6 +143,7 @@ class FastLayer:
             self.neuron = cuba(n.current_decay, n.voltage_decay, n.threshold, layer.bias if to_voltage else None, self.size)
             self.state_names = CUBA_STATES
         self.wiring = Wiring(synapse, *rec, delay_rec, self._widened(to_current[None].astype(np.int32))[0])
+        self.plain_wiring = plain(self.wiring)
 
     def _rows(self, weight: np.ndarray) -> synapses.Rows:
         """Weights (N, R) as rows (R, M)."""
@@ -185,11 +187,27 @@ class RunningLayer:
             spike=np.zeros(width, np.int32),
             image=synapses.image_of(fast.wiring.synapse),
         )
+        self._join()
+
+    def _join(self) -> None:
+        """Make of neurons and memory what the kernels take."""
+        self._plain = plain(self.neuron), self.fast.plain_wiring, plain(self.memory)
+
+    def __deepcopy__(self, memo: dict) -> RunningLayer:
+        """Return a layer that continues from the present state. Constants are shared."""
+        other = copy.copy(self)
+        other.neuron = None if self.neuron is None else fresh(self.neuron)
+        other.memory = copy.deepcopy(self.memory, memo)
+        other._join()
+        return other
+
+    def weigh(self, events: Events, out: np.ndarray) -> None:
+        """Add weighted sums of the events to ``out`` (T, N)."""
+        kernels.weigh(*events, self.fast.plain_wiring[0], self.memory.image, out)
 
     def neurons(self, events: Events, steps: int, spikes: np.ndarray, trace: tuple[np.ndarray, ...]) -> None:
         """Advance the neurons by ``steps`` into ``spikes`` (T, N) and ``trace``."""
-        # A microsecond less for each tuple that has no names when numba gets it.
-        kernels.run_layer(self.neuron, tuple(events), tuple(self.fast.wiring), tuple(self.memory), self.clock, spikes, trace)
+        kernels.run_layer(*self._plain, tuple(events), self.clock, spikes, trace)
         self.clock += steps
 
     def run(self, events: Events, steps: int, record: LayerRecord, b: int) -> np.ndarray:
@@ -210,7 +228,7 @@ class RunningLayer:
         kept = record.out.shape[1] > 0
         out = record.out[b] if kept else np.zeros((steps, f.size), np.uint8)
         if record.spikes is None:  # no neurons
-            kernels.weigh(*events, f.wiring.synapse, self.memory.image, out)
+            self.weigh(events, out)
             return out
         spikes = record.spikes[b] if record.spikes.shape[1] else np.empty((steps, f.size), np.uint8)
         self.neurons(events, steps, spikes, tuple(states[b] for states in record.states.values()))

@@ -14,9 +14,9 @@ from numba.extending import overload
 
 from .. import noise
 from ..arithmetic import ACT_SHIFT, DECAY_BITS, DECAY_ONE
-from ..compiled import compiled, filled, load, read, repeated, store
+from ..compiled import compiled, filled, load, named, plain, read, repeated, store
 from ..kernels import fixed_layer_step, fixed_silent_step, float_step, input_count, input_volt
-from ..program import StepParams
+from ..program import FixedProgram, FloatProgram, StepParams
 
 STATES, CUBA_STATES = ("filament", "residue", "v_gate"), ("u", "v")
 """Names of the neurons' states: of the Vars of their Lava Processes, and in records of runs."""
@@ -28,7 +28,7 @@ class FixedM1T1R(NamedTuple):
     state: Any  # filament, residue, gate: (N,) int32
     generator: Any  # (N,) int64
     v_in: Any  # (N,) int32, scratch
-    program: Any  # FixedProgram
+    program: FixedProgram  # as a plain tuple
     v_max: int
     substeps: int
     noisy: bool
@@ -41,7 +41,7 @@ class FloatM1T1R(NamedTuple):
     state: Any  # filament, residue, gate: (N,) float64
     generator: Any
     v_in: Any  # (N,) float64, scratch
-    program: Any  # FloatProgram
+    program: FloatProgram  # as a plain tuple
     v_unit: float
     v_in_max: float
     substeps: int
@@ -83,8 +83,8 @@ def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fi
     kind = np.float64 if floating else np.int32
     state, v_in = tuple(np.zeros(size, kind) for _ in range(3)), np.zeros(size, kind)
     if floating:
-        return FloatM1T1R(state, generator, v_in, program, step.v_unit, step.v_in_max, step.substeps, noisy)
-    return FixedM1T1R(state, generator, v_in, program, step.v_max_count, step.substeps, noisy, program.alike)
+        return FloatM1T1R(state, generator, v_in, plain(program), step.v_unit, step.v_in_max, step.substeps, noisy)
+    return FixedM1T1R(state, generator, v_in, plain(program), step.v_max_count, step.substeps, noisy, program.alike)
 
 
 def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size: int) -> Cuba:
@@ -169,6 +169,19 @@ def _advance_cuba(neuron, current, spike):
         fired = volt > neuron.threshold
         store(v, n, 0 if fired else volt)
         store(spike, n, 1 if fired else 0)
+
+
+def neurons(values):
+    """NamedTuple of neurons that were given as a plain tuple (:func:`..compiled.plain`). Called from compiled code only."""
+    raise NotImplementedError("neurons is compiled")
+
+
+@overload(neurons)
+def _choose_neurons(values):
+    states = values[0]
+    floating = isinstance(states[0].dtype, types.Float)
+    kind: type = Cuba if len(states) == len(CUBA_STATES) else FloatM1T1R if floating else FixedM1T1R
+    return lambda values: named(kind, values)
 
 
 def advance(neuron, current, spike):

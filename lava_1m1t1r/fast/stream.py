@@ -10,7 +10,6 @@ import numpy as np
 from ..delay_lines import LinesRun
 from ..description import NetDescription, check_frames, check_sums
 from ..errors import array_of, require
-from . import kernels
 from .kernels import Events
 from .network import FastNetwork, RunningLayer, events_of
 
@@ -36,9 +35,7 @@ class Stream:
 
     def __copy__(self) -> Stream:
         """Return another stream of the same network that continues from the present state."""
-        neurons = (layer.run.neuron for layer in self._layers)
-        programs = (neuron.program for neuron in neurons if hasattr(neuron, "program"))  # with their tables
-        return copy.deepcopy(self, {id(one): one for one in (self.network, *self.network.layers, *programs)})
+        return copy.deepcopy(self, {id(self.network): self.network})
 
     def reset(self) -> None:
         """Back to rest, generators rewound."""
@@ -96,7 +93,7 @@ class _StepLayer:
         fast = self.run.fast
         if fast.neuron is None:
             out = np.zeros((1, fast.size), np.int32)
-            kernels.weigh(*events, fast.wiring.synapse, self.run.memory.image, out)
+            self.run.weigh(events, out)
             return out
         self.run.neurons(events, 1, self.spikes, self.nothing)
         if not fast.spiking:

@@ -12,6 +12,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from lava_1m1t1r.arithmetic import ONE, REGISTER_BITS, WEIGHT_ONE
+from lava_1m1t1r.compiled import plain
 from lava_1m1t1r.errors import require_each
 from lava_1m1t1r.fast.kernels import add_bias, step_layer
 from lava_1m1t1r.fast.neurons import STATES, m1t1r
@@ -31,7 +32,7 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         self.offset = proc_params["reset_offset"]
         self.rewind = proc_params["rewind"]
         self.drop_last = proc_params["drop_last"]
-        self.neuron = None
+        self.neurons = None
         self.unchecked = True  # a Var's init may have been set, too
 
     def on_var_update(self):
@@ -54,8 +55,9 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         size = self.filament.size
         neuron = m1t1r(self.proc_params["step"], size, 0, 0, self.floating)
         states = tuple(getattr(self, name).reshape(-1) for name in STATES)
-        self.neuron = neuron._replace(state=states, generator=self.generator.reshape(-1))
+        self.neurons = plain(neuron._replace(state=states, generator=self.generator.reshape(-1)))
         self.spike, self.total = np.zeros(size, np.int32), np.zeros(size, np.int32)
+        self.spike_out = self.spike.reshape(self.filament.shape)
         self.first_generator = self.generator.copy()
         self._joined = {name: getattr(self, name) for name in (*STATES, "generator")}
 
@@ -70,7 +72,7 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
 
     def run_spk(self):
         """One network step."""
-        if self.neuron is None:
+        if self.neurons is None:
             self._start()
         self._rejoin()
         if self.unchecked:
@@ -81,10 +83,10 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
                 getattr(self, name)[...] = 0
             if self.rewind:
                 self.generator[...] = self.first_generator
-        step_layer(self.neuron, self.current(a_in).reshape(-1), self.spike)
+        step_layer(self.neurons, self.current(a_in).reshape(-1), self.spike)
         if self.drop_last and starts_again(self.time_step, self.interval, self.offset - 1):
             self.spike[:] = 0
-        self.s_out.send(self.spike.reshape(self.filament.shape))
+        self.s_out.send(self.spike_out)
 
 
 @implements(proc=M1T1R, protocol=LoihiProtocol)
