@@ -44,13 +44,15 @@ class PyFramesModelFloat(AbstractPyFramesModel):
 class AbstractPyTapModel(PyLoihiProcessModel):
     """Writes into shared memory."""
 
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.kept = np.frombuffer(proc_params["memory"], np.int32).reshape(proc_params["steps"], *proc_params["shape"])
+
     def run_spk(self):
         """Keep the step's values."""
-        shape = (self.proc_params["steps"], *self.proc_params["shape"])
-        kept = np.frombuffer(self.proc_params["memory"], np.int32).reshape(shape)
         value = self.a_in.recv()
-        if self.time_step <= shape[0]:
-            kept[self.time_step - 1] = value
+        if self.time_step <= len(self.kept):
+            self.kept[self.time_step - 1] = value
 
 
 @implements(proc=Tap, protocol=LoihiProtocol)
