@@ -76,6 +76,16 @@ def test_variance_is_sigma_times_the_change(kind, change):
         assert abs(part.mean()) < 4 * np.sqrt(sigma * change / size) + 2e-7  # rounding down: half a count
 
 
+@pytest.mark.parametrize("counts", [1, 4, 8, 16, 160])
+def test_variance_of_small_changes_is_that_of_the_straight_root(counts):
+    """As FIXED_POINT.md says: up to 16 counts the table of roots is a line from 0."""
+    size = 40000
+    draws = noise.draw(noise.start(3, 1, size))
+    p, old = widened(NOISY.fixed(size)), np.full(size, ONE // 2)
+    grown = dynamics.jitter(State(old, old, old), State(old + counts, old, old), (draws, draws), p, FIXED_ARRAY)
+    assert (grown.filament - old).var() == pytest.approx(min(counts / 16, 1.0) * 2e-3 * counts * ONE, rel=0.04)
+
+
 def test_no_change_no_noise():
     p = widened(NOISY.fixed(1))
     rest = np.array([12345])
