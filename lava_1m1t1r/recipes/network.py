@@ -169,7 +169,7 @@ class Cuba(Network):
 
 
 def cuba(task: Task) -> Cuba:
-    """CUBA network with the shape, weights' precision and training of :func:`m1t1r`."""
+    """CUBA network with the shape, weights' precision and training of :func:`m1t1r`, which seeds torch's generator, too."""
     torch.manual_seed(task.seed)
     params = {"threshold": 1.25, "current_decay": 0.5, "voltage_decay": 0.15, "tau_grad": 0.03, "scale_grad": 3, "requires_grad": True}
     hidden = dl.block.cuba.Recurrent(params, task.lines, task.hidden, weight_scale=1.5)

@@ -80,6 +80,8 @@ def start(net: NetDescription, split: Split) -> Start:
 def network(begin: Start, seed: int, **neuron: Any) -> Any:
     """The network to train; ``neuron`` as in :func:`.restore.restored`. Imports torch and lava-dl.
 
+    Torch's generator is seeded with ``seed`` to draw another readout's first weights.
+
     Raises
     ------
     InputError
