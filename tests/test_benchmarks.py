@@ -245,6 +245,25 @@ def test_chips_differ_by_seed_and_layer_and_come_again():
 
 
 @pytest.mark.train
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore")
+def test_chips_deviate_from_known_devices_by_other_numbers():
+    """A layer that training has spread, with any seed."""
+    pytest.importorskip("lava.magma", reason="needs lava-nc")
+    from lava_1m1t1r.netx.schema import read
+    from lava_1m1t1r.recipes import evaluate
+
+    net = read(SHIPPED_NETWORK)
+    hidden, readout = net.active
+    for trained in range(3):
+        known = hidden.step.device.with_variation(0.3).spread(hidden.size, trained)
+        spread = replace(hidden, neuron=replace(hidden.m1t1r, step=hidden.step.replace(device=known)))
+        found = evaluate.with_varied_devices(replace(net, layers=(*net.layers[:-2], spread, readout)), 0.2, 0).active[0].step.device
+        own, more = np.log(known.mu / hidden.step.device.mu), np.log(found.mu / known.mu)
+        assert abs(np.corrcoef(own, more)[0, 1]) < 0.4 and np.std(more) == pytest.approx(0.2, rel=0.25)
+
+
+@pytest.mark.train
 def test_a_cell_of_the_variation_table_is_of_chips_with_seeds_of_their_own(monkeypatch):
     from lava_1m1t1r.benchmarks import variation
     from lava_1m1t1r.recipes import evaluate

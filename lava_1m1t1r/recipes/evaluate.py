@@ -15,6 +15,7 @@ from ..errors import counted, require, whole
 from ..fast import FastNetwork
 from ..netx import hdf5
 from ..netx.schema import described
+from ..params import DEVIATING
 from .data import Frames
 
 _TOGETHER = 100  # utterances whose spikes are compared at once: some megabytes
@@ -161,9 +162,10 @@ def with_varied_devices(net: str | os.PathLike | NetDescription, level: float, s
     for layer in net.layers:
         if layer.step is not None:
             step = layer.step
-            # seeds of layers lie apart, since device i depends on (seed, i)
             device = step.device.with_variation(level)
-            device = device.spread(layer.size, 1000 * seed + layer.index) if device.varies else device
+            # not by spread: a layer that training has spread with such a seed (Task.spread) would deviate by the same numbers again
+            draws = np.random.default_rng([seed, layer.index, 1]).standard_normal((layer.size, len(DEVIATING)))
+            device = device.deviating(draws) if device.varies else device
             layer = replace(layer, neuron=replace(layer.m1t1r, step=step.replace(device=device)))
         layers.append(layer)
     return replace(net, layers=tuple(layers))
