@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from lava_1m1t1r.datasets import SHD_KEYS, EventSet, binned_events, cropped_share, frames, read_shd, shd, shd_file, write_shd
-from lava_1m1t1r.datasets.binning import BinnedEvents
+from lava_1m1t1r.datasets.binning import BinnedEvents, bin_of
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
 from lava_1m1t1r.recipes import data
 
@@ -619,6 +619,14 @@ def test_times_in_float32_stay_in_their_bin_for_a_minute(dt):
     steps = round(60 / dt)
     events = EventSet.from_utterances([((np.arange(steps) * dt).astype(np.float32), np.zeros(steps, int))], [0])
     assert (frames(events, dt, steps, clip=None).sum(2) == 1).all()
+
+
+@pytest.mark.parametrize("dt", [1e-3, 1e-2])
+def test_times_in_float32_stay_in_their_bin_for_millions_of_bins(dt):
+    """Beyond 2^22 bins, what is allowed for their rounding took spikes in the middle of a bin to the next one, and soon all of them."""
+    steps = np.random.default_rng(0).integers(0, 1 << 23, 100_000)
+    np.testing.assert_array_equal(bin_of((steps * dt).astype(np.float32), dt), steps)
+    np.testing.assert_array_equal(bin_of(np.array([6e6 + 0.4, 9e6, 1e7 + 0.4]) * dt, dt), [6e6, 9e6, 1e7])
 
 
 def test_sets_are_equal_by_value(events):

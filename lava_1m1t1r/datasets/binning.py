@@ -17,6 +17,8 @@ _EDGE = 1e-4
 """Share of a bin within which a spike before a bin's edge counts as on the edge; without it, times k * dt stored in float32 would fall one
 bin early about every second time. The rounding error of float32, which grows with the time, is allowed for on top."""
 _FLOAT32 = 2.0**-23
+_MOST_EDGE = 0.5
+"""Largest such share: beyond 2^22 bins, that allowance would take spikes in the middle of a bin, or on its own edge, to a later one."""
 _LAST_BIN = 2.0**60  # whatever is later counts as there: far beyond every frame, and still an integer
 _BLOCK_CELLS = 1 << 26  # cells (bytes) of one dense block while events are binned
 _MOST_CELLS = 1 << 36  # of frames
@@ -145,7 +147,7 @@ def cropped_share(events: EventSet, dt: float, n_steps: int) -> float:
 def bin_of(times: Any, dt: float) -> Any:
     """Bins (...) int64, from 0, that spikes at ``times`` (...) [s] fall into; what is just before an edge counts as on it."""
     bins = np.minimum(np.asarray(times, np.float64) / dt, _LAST_BIN)
-    return np.floor(bins * (1 + _FLOAT32) + _EDGE).astype(np.int64)
+    return np.floor(bins + np.minimum(bins * _FLOAT32 + _EDGE, _MOST_EDGE)).astype(np.int64)
 
 
 def _fill(events: EventSet, start: int, dt: float, limit: int, out: np.ndarray) -> None:
