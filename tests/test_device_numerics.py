@@ -334,6 +334,12 @@ def test_a_sample_at_an_edge_is_of_the_interval_that_ends_there_in_long_records(
     assert (current[:, :10] > 0).all() and (current[:, 10:] <= 0).all()
 
 
+@pytest.mark.parametrize("dt", [0.1, 1e-4])
+def test_the_edges_of_millions_of_pieces_do_not_drift_from_the_samples(dt):
+    edges = stimulus.held(np.arange(6_000_000) % 2 * 0.05, dt).edges
+    np.testing.assert_allclose(edges, np.arange(6_000_001) * dt, rtol=1e-12)
+
+
 def test_the_residue_of_a_filament_held_closed_is_the_exponential():
     p = replace(FIG2, r_control=1e5)
     rate = p.beta + p.gamma2

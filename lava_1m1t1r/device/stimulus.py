@@ -40,7 +40,8 @@ class Stimulus:
     @property
     def edges(self) -> np.ndarray:
         """Times at which the pieces begin and end [s], (S + 1,)."""
-        return np.concatenate(([0.0], np.cumsum(self.durations)))
+        # in float64, the ends of millions of equal pieces drift so far that samples at these ends count to the next piece
+        return np.concatenate(([0.0], np.cumsum(self.durations, dtype=np.longdouble).astype(np.float64)))
 
     def __add__(self, other: Stimulus) -> Stimulus:
         require(isinstance(other, Stimulus), "Stimulus + other", "add a Stimulus", other)
