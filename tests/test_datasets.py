@@ -336,6 +336,7 @@ def test_other_numbers_of_channels_and_classes_can_be_given(path):
         (dict(labels=[0, 1, 2, 20], keys=()), None, r"EventSet.labels must lie in 0..19 to be stored without keys; .* Give the set keys"),
         (dict(labels=[0, 1, 2, 65_536], keys=list(map(str, range(65_537)))), None, r"EventSet.labels must lie in 0..65535 to be stored"),
         (dict(speakers=[0, 1, 2, 2**31]), None, r"EventSet.speakers must lie in .*..2147483647 to be stored"),
+        (dict(speaker_names=list(map(str, range(65_537)))), None, r"EventSet.speaker_names must hold at most 65536 names"),
         (dict(keys=(*SHD_KEYS, "a\0")), None, r"EventSet.keys must hold names without control characters; got 'a\\x00'"),
         (dict(speaker_names=("\ud800",)), None, "EventSet.speaker_names must be text without NUL and lone surrogates"),
         ({}, ["not a mapping"], "meta must be texts by name"),

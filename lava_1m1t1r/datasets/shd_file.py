@@ -186,6 +186,8 @@ def _check_storable(events: EventSet) -> None:
     cure = "Give the set keys, a name for each class."
     require(named, "EventSet.labels", f"lie in 0..{len(SHD_KEYS) - 1} to be stored without keys", events.labels, cure)
     for name in ("keys", "speaker_names"):
+        found = len(getattr(events, name))
+        require(found <= _MOST_NAMES, f"EventSet.{name}", f"hold at most {_MOST_NAMES} names to be stored", found)
         for text in getattr(events, name):
             require(is_storable(text), f"EventSet.{name}", "be text without NUL and lone surrogates to be stored", text)
     # SHD's own files hold float16, which ends there
