@@ -156,6 +156,17 @@ def test_input_neurons_with_recurrent_weights_are_those_of_the_network():
 
 
 @pytest.mark.needs("iverilog")
+def test_clock_cycles_are_counted_beyond_32_bits(rng):
+    """The mean of a proof of so many cycles was negative."""
+    net = NetDescription((nets.layer(rng, 0, 3, 2, scale=5, substeps=1),))
+    frames, sources = nets.frames(rng, net, steps=20, samples=1), drawn(net)
+    late = sources | {"bench.v": sources["bench.v"].replace("cycle = 0;", "cycle = 2147482647;")}
+    assert late != sources
+    from_start, later = (nets.simulated(net, files, frames) for files in (sources, late))
+    assert later["cycles a step, mean"] == from_start["cycles a step, mean"] > 0
+
+
+@pytest.mark.needs("iverilog")
 def test_clock_cycles_of_a_readout_are_those_stated(rng):
     """With more sums than the layer before it has work."""
     net = NetDescription((nets.layer(rng, 0, 5, 2, scale=5, substeps=1), nets.layer(rng, 1, 2, 90, "affine")))

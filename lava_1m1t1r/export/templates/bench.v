@@ -11,7 +11,7 @@ module bench;
     wire in_ready, out_valid, out_last;
     wire [@OUT_MSB@:0] out_data;
     integer frames, outputs, cycles, states, token, got, given, taken, value;
-    integer cycle = 0;
+    time cycle = 0;  // 64 bits: long proofs take more than 2^31 cycles
 
     always #5 clk = !clk;
     always @(posedge clk) cycle <= cycle + 1;
