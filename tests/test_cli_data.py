@@ -321,6 +321,14 @@ def test_labels_that_no_file_can_hold_are_told_before_the_work(tmp_path, monkeyp
     assert "labels must be text that a file can hold; got 'f\\udcfcnf'. Rename it." in capsys.readouterr().err
 
 
+def test_a_quote_left_open_swallows_no_rows(tmp_path):
+    record(tmp_path / "wavs", ("ja", "nein"), ("anna",))
+    rows = ['wavs/ja/anna.wav,ja,5" from the mouth', 'wavs/nein/anna.wav,nein,"5 inches', "wavs/ja/anna.wav,nein,far"]
+    (tmp_path / "list.csv").write_text("\n".join(["file,label,note", *rows, ""]))
+    with pytest.warns(UserWarning, match="not read: note"), pytest.raises(FormatError, match="line 4 must hold no value of several lines"):
+        wav_folder(tmp_path / "list.csv", progress=False)
+
+
 def load(tmp_path, **sets):
     """:func:`.data.load` of events that are first written to files of these names, the second one as the test set."""
     train, *test = [write_shd(tmp_path / f"{name}.h5", events) for name, events in sets.items()]

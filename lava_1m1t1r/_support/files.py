@@ -109,7 +109,8 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
     Raises
     ------
     FormatError
-        If a column is missing, a row has more values than the head line, or there is no row. The text names file and line.
+        If a column is missing, a row has more values than the head line or one of several lines, or there is no row. The text names file
+        and line.
     """
     path = file_of(path)
     rows = []
@@ -130,6 +131,9 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
                 where, beyond = f"{path}, line {reader.line_num}", [value for value in row.get(None, ()) if value.strip()]
                 cure = "Numbers have a point, not a comma; texts with a comma stand in quotes."
                 require(not beyond, where, f"hold {len(names)} values", f"{beyond} beyond them", cure, FormatError)
+                torn = [value for value in row.values() if isinstance(value, str) and ("\n" in value or "\r" in value)]
+                cure = "Is a quote before it left open? Rows below would be taken for text."
+                require(not torn, where, "hold no value of several lines", torn, cure, FormatError)
                 rows.append((where, {name: (row.get(name) or "").strip() for name in (*columns, *optional)}))
     except (UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{path} must be a CSV file in UTF-8: {error}.") from error
