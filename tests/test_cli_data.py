@@ -321,6 +321,16 @@ def test_labels_that_no_file_can_hold_are_told_before_the_work(tmp_path, monkeyp
     assert "labels must be text that a file can hold; got 'f\\udcfcnf'. Rename it." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["j\x1b[31m", "x" * 201, "1" * 5000], ids=["controls", "long", "digits"])
+@pytest.mark.parametrize("column", ["label", "speaker"])
+def test_names_that_no_set_can_have_are_told_before_the_work(column, name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(InnerEar, "encode", lambda *_: pytest.fail("the work began"))
+    record(tmp_path / "wavs", ("ja",), ("anna",))
+    (tmp_path / "list.csv").write_text(f"file,label,speaker\nwavs/ja/anna.wav,{name if column == 'label' else 1},{name}\n")
+    assert cli.main(["encode", str(tmp_path / "list.csv"), "-o", str(tmp_path / "a.h5")]) == cli.USAGE_ERROR
+    assert f"list.csv: {column}s must hold names" in capsys.readouterr().err
+
+
 def test_a_quote_left_open_swallows_no_rows(tmp_path):
     record(tmp_path / "wavs", ("ja", "nein"), ("anna",))
     rows = ['wavs/ja/anna.wav,ja,5" from the mouth', 'wavs/nein/anna.wav,nein,"5 inches', "wavs/ja/anna.wav,nein,far"]

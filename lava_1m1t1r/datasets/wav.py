@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .._support.files import read_table
-from .._support.names import composed
+from .._support.names import check_name, composed
 from ..errors import FormatError, InputError, counted, exists, file_of, is_file, listed, path_of, require, workers_of
 from .events import EventSet
 from .inner_ear import InnerEar
@@ -109,10 +109,11 @@ def wav_folder(
     rows = [(file, composed(label), None if speaker is None else composed(speaker)) for file, label, speaker in found]
     ear = InnerEar() if ear is None else ear
     require(isinstance(ear, InnerEar), "ear", "be an InnerEar", ear)
-    keys, speaker_names = _names(r[1] for r in rows), _names(r[2] for r in rows if r[2] is not None)
-    for what, names in (("labels", keys), ("speakers", speaker_names)):
-        for name in names:
+    for _, label, speaker in rows:
+        for what, name in (("labels", label), ("speakers", speaker or "")):
             require(is_storable(name), f"{path}: {what}", "be text that a file can hold", name, "Rename it.", FormatError)
+            check_name(name, f"{path}: {what}", FormatError)  # here, not after the encoding
+    keys, speaker_names = _names(r[1] for r in rows), _names(r[2] for r in rows if r[2] is not None)
     draws = _check_recordings([file for file, _, _ in rows], ear)
     sounds = (read_wav(file) for file, _, _ in rows)
     spikes = ear.encode(sounds, threads, "recordings" if progress else None, len(rows), indices=draws)
