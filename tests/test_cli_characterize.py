@@ -52,6 +52,8 @@ def test_a_fitted_device_is_characterised_and_trained(small_file, tmp_path, monk
     [
         ("{", [], "--device must be a JSON file; got 'device.json'"),
         ("[" * 100_000, [], "--device must be a JSON file; got 'device.json'"),
+        ('{"mu": 1.0, "r_on": 1e6, "mu": 2.0}', [], "--device must be a JSON file; got 'device.json': the field 'mu' is given twice."),
+        pytest.param('{"mu": ' + "[" * 900 + "1" + "]" * 900 + "}", [], "--device device.json: ", id="lists in lists"),
         ("[1]", [], "--device device.json: from_dict.values must be a mapping"),
         ('{"params": {"mew": 1}}', [], "hold fields of DeviceParams; got 'mew'"),
         ('{"mu": -1}', [], "DeviceParams.mu"),

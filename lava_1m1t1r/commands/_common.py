@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from .. import plot
 from .._support.files import check_no_device, check_place
@@ -118,19 +119,28 @@ def given_device(args: argparse.Namespace) -> DeviceParams | None:
     require(args.preset is None, "--preset", "not be used with --device", args.preset)
     path = file_of(args.device, "--device")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_named_once)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"--device must be a JSON file; got {args.device!r}: {error}.") from error
     for part in ("params", "device"):  # of fit.json, and of characteristics.json
         found = found[part] if isinstance(found, dict) and isinstance(found.get(part), dict) else found
     try:
         device = DeviceParams.from_dict(found)
-    except InputError as error:
+    except (InputError, RecursionError) as error:  # lists in lists in lists
         raise InputError(f"--device {args.device}: {error}") from error
     others = [name for name in FIELDS if name not in found and not name.endswith(("_dtod", "_ctoc"))]
     if others:
         hint(f"{args.device} leaves fields of the device to Table 1 of the paper: {listed(others)}")
     return device
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, of whose fields none is given twice: the last one would count, without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r} is given twice")
+    return found
 
 
 def network_argument(parser: argparse.ArgumentParser) -> None:
