@@ -201,3 +201,13 @@ def test_the_list_of_a_former_export_names_files_inside_alone(tmp_path):
         file.write("\n..\n../kept\n")
     TARGETS["loihi"](net, tmp_path / "out")
     assert (tmp_path / "kept").read_text() == "mine"
+
+
+def test_the_list_of_a_former_export_may_hold_bytes_that_are_no_text(tmp_path):
+    from lava_1m1t1r.export.output import MARK, check_folder
+
+    (tmp_path / MARK).write_bytes(b"caf\xe9\nnet.c\n")
+    check_folder(tmp_path)
+    (tmp_path / "mine").touch()
+    with pytest.raises(InputError, match="hold nothing but a former export; got .'mine'"):
+        check_folder(tmp_path)

@@ -129,7 +129,7 @@ def _marked(out: Path) -> set[str]:
     mark = out / MARK
     if not mark.is_file():
         return set()
-    paths = map(Path, mark.read_text().splitlines())
+    paths = map(Path, mark.read_text("utf-8", "replace").splitlines())  # what is no text names no file of ours
     return {MARK, *(path.as_posix() for path in paths if path.parts and not path.is_absolute() and ".." not in path.parts)}
 
 
