@@ -211,3 +211,12 @@ def test_the_list_of_a_former_export_may_hold_bytes_that_are_no_text(tmp_path):
     (tmp_path / "mine").touch()
     with pytest.raises(InputError, match="hold nothing but a former export; got .'mine'"):
         check_folder(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+def test_a_pipe_in_place_of_the_results_beside_a_network_is_not_waited_for(tmp_path):
+    from lava_1m1t1r.commands import _samples
+
+    (tmp_path / "a.net").write_bytes(SHIPPED_NETWORK.read_bytes())
+    os.mkfifo(tmp_path / "results.json")
+    assert _samples._results_beside(schema.read(tmp_path / "a.net")) == {}

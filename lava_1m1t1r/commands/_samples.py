@@ -151,8 +151,9 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
 
 def _results_beside(net: Any) -> dict[str, Any]:
     """The results of a training in the folder of the network's file; empty where there are none, or where they tell of other networks."""
+    path = Path(net.source).parent / RESULTS_FILE
     try:
-        found = json.loads((Path(net.source).parent / RESULTS_FILE).read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8")) if is_file(path) else {}  # a pipe would be waited for
         networks = found.get("networks") if isinstance(found, dict) else {}
         # an earlier version did not write which networks they are of
         own = networks is None or net.digest(biases=False) in networks.values()
