@@ -190,6 +190,7 @@ def text(value):
 DAMAGE = {
     "unknown layer": ("layer/3/type", text("convT"), "layer/3/type"),
     "unknown neuron": ("layer/3/neuron/type", text("SDNN"), "layer/3/neuron/type.*SDNN"),
+    "numbers for a neuron": ("layer/3/neuron/type", np.zeros(3), "layer/3/neuron/type must be '1M1T1R', 'CUBA' or 'LOIHI'; got array"),
     "unknown key": ("layer/3/dilation", 1, "layer/3/dilation"),
     "unknown neuron key": ("layer/2/neuron/colour", 1, "layer/2/neuron/colour"),
     "unknown cuba key": ("layer/3/neuron/thDecay", 1, "layer/3/neuron/thDecay"),

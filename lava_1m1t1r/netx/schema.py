@@ -231,6 +231,8 @@ def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
     keys = values.keys_of(group, f"{where}/neuron")
     require("type" in keys, f"{where}/neuron/type", "be present", None, error=FormatError)
     kind = keys["type"]
+    known = isinstance(kind, str) and kind in (NEURON_TYPE, *_CUBA_TYPES)
+    require(known, f"{where}/neuron/type", f"be {NEURON_TYPE!r}, 'CUBA' or 'LOIHI'", kind, error=FormatError)
     if kind == NEURON_TYPE:
         step, seed = from_keys(keys, where)
         try:
@@ -238,7 +240,6 @@ def _read_neuron(group: Any, where: str, size: int) -> M1T1RNeuron | CubaNeuron:
         except InputError as error:
             raise FormatError(f"{where}/neuron: {error}") from error
         return M1T1RNeuron(step, seed)
-    require(kind in _CUBA_TYPES, f"{where}/neuron/type", f"be {NEURON_TYPE!r}, 'CUBA' or 'LOIHI'", kind, error=FormatError)
     _check_cuba_keys(keys, f"{where}/neuron")
     current, voltage = (_decay(keys[key], f"{where}/neuron/{key}", size) for key in ("iDecay", "vDecay"))
     threshold = int(values.whole_numbers(keys["vThMant"], f"{where}/neuron/vThMant", (1,)).item())
