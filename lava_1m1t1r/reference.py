@@ -118,10 +118,11 @@ class CompiledNeurons(NeuronGroup):
         return self._steps(a_in)
 
     def _steps(self, a_in: np.ndarray) -> Traces:
+        # row by row in memory, whatever the given array is: the kernels read a step's inputs as neighbours
         if isinstance(self.program, FixedProgram):
-            v_in = input_counts(np.asarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)
+            v_in = input_counts(np.ascontiguousarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)
         else:
-            v_in = input_volts(a_in, self.params.v_unit, self.params.v_in_max)
+            v_in = input_volts(np.ascontiguousarray(a_in, np.float64), self.params.v_unit, self.params.v_in_max)
         spike = np.empty(v_in.shape, np.int32)
         states = State(*(np.empty(v_in.shape, own.dtype) for own in self.state))
         for t, now in enumerate(v_in):

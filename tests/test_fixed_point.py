@@ -74,6 +74,17 @@ def test_a_run_is_its_steps_from_rest(name, fixed, rng):
             assert np.array_equal(getattr(ran, name), getattr(step_by_step, name)), name
 
 
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_run_does_not_depend_on_how_its_input_lies_in_memory(fixed, rng):
+    params = cases(rng, 6)[NAMES[0]]
+    a_in, neurons = drive(rng, params, 60, 6), CompiledNeurons(params, 6, fixed=fixed)
+    ran = neurons.run(a_in)
+    for given in (a_in.T.copy().T, a_in[::-1, ::-1].copy()[::-1, ::-1], a_in.astype(">i8")):
+        found = neurons.run(given)
+        for name in ("spike", "filament", "residue", "gate"):
+            assert np.array_equal(getattr(ran, name), getattr(found, name)), name
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_neuron_written_from_the_page_agrees_to_the_bit(name, rng):
     params = cases(rng, 6)[name]
