@@ -311,7 +311,7 @@ class DeviceParams(ByValue):
         good = draws.ndim == 2 and draws.shape[1] == len(DEVIATING) and self.size in (None, len(draws)) and draws.dtype.kind in "iuf"
         require(good, "deviating.draws", rule, (draws.dtype, draws.shape))
         changes = {}
-        for name, draw in zip(DEVIATING, draws.T, strict=True):
+        for name, draw in zip(DEVIATING, draws.T.astype(np.float64), strict=True):
             width = getattr(self, f"{name}_dtod")
             changes[f"{name}_dtod"] = 0.0
             if name == "mu" or np.any(np.asarray(width) > 0):

@@ -80,6 +80,13 @@ def test_draws_of_another_shape_are_refused(draws):
         DeviceParams(mu=[1.0, 2.0, 3.0]).deviating(draws)
 
 
+@pytest.mark.parametrize("kind", ["f2", "f4", ">f4", "i1"])
+def test_devices_drawn_by_narrow_numbers_are_no_coarser(kind):
+    draws = np.arange(-8, 8).reshape(2, 8)
+    device = presets.ZHAO2025_FIG2.with_variation(0.2)
+    assert device.deviating(draws.astype(kind)) == device.deviating(draws)
+
+
 def test_fields_are_frozen_numbers_or_arrays_of_one_shape():
     p = DeviceParams(mu=[1, 2, 3])
     assert p.size == 3 and DeviceParams().size is None
