@@ -58,6 +58,14 @@ def test_utterances_are_numbered_from_either_end_and_no_further(events):
             events[index]
 
 
+@pytest.mark.parametrize("name", ["times", "units"])
+def test_masked_spikes_of_an_utterance_are_refused(name):
+    pair = {"times": np.array([0.5, 0.2]), "units": np.array([1, 2])}
+    pair[name] = np.ma.masked_array(pair[name], [False, True])
+    with pytest.raises(InputError, match=f"from_utterances.{name} must hold real numbers"):
+        EventSet.from_utterances([tuple(pair.values())], [0])
+
+
 def test_an_utterance_lasts_until_its_latest_spike_whatever_their_order():
     events = EventSet.from_utterances([([0.5, 0.2], [1, 2]), ([0.1, 0.3, 0.2], [1, 2, 3]), ([], []), ([0.25], [0])], [0, 1, 0, 1])
     assert [u.duration for u in events] == events.durations.tolist() == [0.5, np.float32(0.3), 0, 0.25]

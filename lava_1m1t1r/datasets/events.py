@@ -155,10 +155,12 @@ class EventSet(ByValue):
             require(labels.ndim == 1, "from_utterances.labels", rule, labels)
         require(all(np.isscalar(label) or getattr(label, "shape", None) == () for label in labels), "from_utterances.labels", rule, labels)
         sizes = [len(times) for times, _ in spikes]
+        # one by one: joined arrays have no masks any more
+        times, units = ([array_of(pair[i], f"from_utterances.{name}") for pair in spikes] for i, name in enumerate(("times", "units")))
         columns: dict[str, Any] = {"labels": labels, "speakers": np.full(len(labels), -1) if speakers is None else speakers}
         return cls(
-            times=np.concatenate([t for t, _ in spikes]) if spikes else np.zeros(0, np.float32),
-            units=np.concatenate([u for _, u in spikes]) if spikes else np.zeros(0, np.uint16),
+            times=np.concatenate(times) if spikes else np.zeros(0, np.float32),
+            units=np.concatenate(units) if spikes else np.zeros(0, np.uint16),
             offsets=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
             **columns,
             **more,
