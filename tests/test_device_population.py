@@ -474,6 +474,14 @@ def test_what_has_no_effect_has_no_finite_error():
     assert found.meets and " +- " in found.report() and "(not determined)" in found.report()
 
 
+def test_a_measurement_in_single_precision_is_the_same_in_double():
+    """Sums of single precision are rounded: a train that seemed longer than it is made an interval of a neuron that never fires."""
+    single = [np.float32(number) for number in (0.05, 1e-3, 9e-3)]
+    narrow, wide = (Measurement("mean_interval", *numbers, 50, 0.01, 1e-3, 1e8) for numbers in (single, map(float, single)))
+    assert narrow == wide and narrow.duration == wide.duration and type(narrow.width) is float
+    assert not happens(narrow, predicted(FIG2, narrow))
+
+
 @pytest.mark.parametrize("volt", [0.7, 0.75, 0.8, 0.9])  # turn-on: never, late, early
 @pytest.mark.parametrize("quantity", ["first_spike", "first_turn_on", "pulses_to_turn_on"])
 def test_a_first_event_is_that_of_the_whole_train(volt, quantity):

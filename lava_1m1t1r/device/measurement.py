@@ -52,11 +52,11 @@ class Measurement:
             self.quantity,
         )
         for name in ("volt", "width", "gap", "tolerance"):
-            number(getattr(self, name), f"Measurement.{name}", above=0.0)
-        number(self.value, "Measurement.value")
+            object.__setattr__(self, name, number(getattr(self, name), f"Measurement.{name}", above=0.0))
+        object.__setattr__(self, "value", number(self.value, "Measurement.value"))
         require(self.value > 0 or self.quantity == "shortening", "Measurement.value", f"be > 0 for {self.quantity}", self.value)
         if not (isinstance(self.r_control, (float, np.floating)) and np.isnan(self.r_control)):  # nan: the device's own
-            number(self.r_control, "Measurement.r_control [ohm]", above=0.0)
+            object.__setattr__(self, "r_control", number(self.r_control, "Measurement.r_control [ohm]", above=0.0))
         object.__setattr__(self, "count", whole(self.count, "Measurement.count", least=1, most=MOST_PULSES))
         several = self.quantity != "shortening" or self.count > 1
         require(several, "Measurement.count", "be at least 2 for shortening, which compares the second pulse with the first", self.count)
