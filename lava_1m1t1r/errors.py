@@ -92,7 +92,7 @@ def given(value: _T | None, field: str, rule: str, shown: Any = None, cure: str 
 
 def _failure(field: str, rule: str, value: Any, cure: str, error: type[Exception]) -> Exception:
     """Error of a rule that does not hold."""
-    shown = repr(value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") and not np.ndim(value) else value)
+    shown = repr(value.item() if isinstance(value, np.generic) else value)  # no array(0.5): that is none where a number is asked for
     shown = " ".join(shown.split())  # arrays take several lines
     if len(shown) > 120:
         shown = shown[:117] + "..."

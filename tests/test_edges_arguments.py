@@ -366,6 +366,11 @@ def test_what_numpy_holds_besides_numbers_is_none(value):
             check(value, "x")
 
 
+def test_an_array_of_one_number_is_not_shown_as_that_number():
+    with pytest.raises(InputError, match=r"x must be a finite number and > 0; got array\(0.5\)"):
+        number(np.array(0.5), "x", above=0.0)
+
+
 @pytest.mark.parametrize("value", [np.float64(2**63), 2**63, np.uint64(2**63)])
 def test_whole_numbers_end_where_64_bits_do(value):
     with pytest.raises(InputError, match="x must be a whole number >= 0"):
