@@ -237,7 +237,7 @@ def check_frames(frames: Any, net: NetDescription) -> np.ndarray:
     require(frames.shape[2] == channels, "frames", f"have {channels} channels, as the network's input", frames.shape, cure)
     require(min(frames.shape) > 0, "frames", "hold at least one sample and one step", frames.shape)
     if frames.dtype == np.bool_ or frames.dtype == np.uint8:
-        frames = np.ascontiguousarray(frames).view(np.uint8)
+        frames = np.ascontiguousarray(frames, np.uint8)  # no view: the bytes of a mask of 0 and 255 that is seen as bools would be counts
     else:
         most = frames.max()
         if frames.dtype.kind not in "iu" or frames.min() < 0 or most > MAX_COUNT:  # of other integers nothing else need be asked

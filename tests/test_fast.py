@@ -517,6 +517,12 @@ def test_delays_of_lines_made_by_hand_are_checked():
         FastNetwork(NetDescription((lines, layer)))
 
 
+def test_true_is_one_spike_whatever_its_byte():
+    mask = np.array([[[0, 255, 2, 1]] * 3], np.uint8)
+    layer = Layer(0, "affine", (1,), 4, np.array([[1, 2, 4, 8]], np.int32))
+    assert FastNetwork(NetDescription((layer,))).run(mask.view(bool)).out.tolist() == [[[14]] * 3]
+
+
 @pytest.mark.parametrize("frames", [np.ma.masked_equal([[[0, 1, 1, 1]]], 1), [[[0, 1], [1]]]])
 def test_masked_and_ragged_frames_are_refused(frames):
     layer = Layer(0, "dense", (7,), 4, np.full((7, 4), 200, np.int32), neuron=M1T1RNeuron(StepParams(FIG2)))

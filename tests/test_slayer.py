@@ -88,6 +88,12 @@ def test_gradients_of_weights_count_as_many_spikes_as_come_together(force, monke
     torch.testing.assert_close(net.synapse.weight.grad.reshape(70, 20), expected, rtol=1e-12, atol=1e-12)
 
 
+def test_true_is_one_spike_whatever_its_byte():
+    mask = np.uint8(255) * (spikes(2, 12, 20).numpy() > 0)
+    net, seen = block.m1t1r.Affine(None, 12, 3), torch.from_numpy(mask.view(bool))
+    assert torch.equal(net(seen), net(torch.from_numpy(mask > 0)))
+
+
 @pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.bfloat16, torch.float64])
 def test_spikes_may_come_in_any_type(kind):
     torch.manual_seed(0)

@@ -45,7 +45,7 @@ def batch_events(x: np.ndarray) -> BatchEvents:
     """
     batch, steps, channels = x.shape
     if x.dtype == bool:
-        x = x.view(np.uint8)
+        x = x.astype(np.uint8)  # no view: the bytes of a mask of 0 and 255 that is seen as bools would be counts
     by_channel = abs(x.strides[1]) < abs(x.strides[2])
     rows = x.transpose(0, 2, 1) if by_channel else x  # along memory
     rows = rows if rows.strides[2] == rows.itemsize else np.ascontiguousarray(rows)
