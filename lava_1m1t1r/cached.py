@@ -106,7 +106,12 @@ def place() -> str | None:
 
 
 class _Sealed:
-    """numba's files of a compiled function, whose contents are kept with a digest: machine code that was damaged is never run."""
+    """numba's files of a compiled function, whose contents are kept with their key and a digest: machine code that was damaged, or is of
+    another key, is never run.
+
+    Of processes that save at once, each reads the index before the others have written theirs, and takes the same file: the index of one
+    may then name the machine code of another, made for other types, another processor or other sources.
+    """
 
     def __init__(self, files: Any, name: str) -> None:
         self._files, self._name = files, name
@@ -114,13 +119,14 @@ class _Sealed:
 
     def save(self, key: Any, data: Any) -> None:
         """Keep what numba makes of a function."""
-        content = dumps(data)
+        content = dumps((key, data))
         self._files.save(key, (self._digest(content), content))
 
     def load(self, key: Any) -> Any:
         """Return what was kept, if it is still that; else None."""
         digest, content = self._files.load(key) or ("", b"")
-        return pickle.loads(content) if digest == self._digest(content) else None
+        kept, data = pickle.loads(content) if digest == self._digest(content) else (None, None)
+        return data if kept == key else None
 
     def _digest(self, content: bytes) -> str:
         return hashlib.sha256(self._name.encode() + content).hexdigest()

@@ -223,6 +223,28 @@ def test_machine_code_that_was_damaged_is_compiled_anew(kept_script, tmp_path):
     assert doubled().split() == ["1006", "True"]
 
 
+def test_machine_code_of_other_types_in_a_functions_file_is_not_run(kept_script, tmp_path):
+    """Two processes that save at once may leave the index of one with the machine code of the other."""
+    summed = kept_script(
+        "import numpy as np\n"
+        "from lava_1m1t1r.cached import cached\n"
+        "def total(values):\n"
+        "    found = 0.0\n"
+        "    for i in range(values.size):\n"
+        "        found += values[i]\n"
+        "    return found\n"
+        "total = cached(total)\n"
+        "print(*(total(np.array([1, 2, 3], kind)) for kind in (np.int32, np.float32)))\n"
+    )
+    assert summed() == "6.0 6.0\n"
+    one, other = (tmp_path / "kept").rglob("*.nbc")
+    contents = one.read_bytes(), other.read_bytes()
+    one.write_bytes(contents[1])
+    other.write_bytes(contents[0])
+    assert summed() == "6.0 6.0\n"
+    assert (one.read_bytes(), other.read_bytes()) != contents[::-1]  # each has its own again
+
+
 def test_the_digest_is_of_the_lines_that_were_imported():
     """Not of those that a file holds when the first loop is compiled: they may have been edited meanwhile."""
     code = "import lava_1m1t1r.kernels; from lava_1m1t1r import cached; print(cached.sources_digest.cache_info().currsize)"
