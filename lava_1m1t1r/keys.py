@@ -110,14 +110,7 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
     kind = kind.decode(errors="replace") if isinstance(kind, bytes) else kind
     require(isinstance(kind, str) and kind == NEURON_TYPE, f"{where}/neuron/type", f"be {NEURON_TYPE!r}", kind, error=FormatError)
     require("version" in keys, f"{where}/neuron/version", "be present", None, error=FormatError)
-    require(
-        _is_whole(keys["version"]) and _plain(keys["version"]) == VERSION,
-        f"{where}/neuron/version",
-        f"be {VERSION}",
-        keys["version"],
-        "Of an older file the numbers mean another arithmetic: export its network again. For a newer one, update lava-1m1t1r.",
-        error=FormatError,
-    )
+    check_version(keys["version"], f"{where}/neuron/version")
     needed = ("seed", *_STEP_KEYS, *(_DEVICE + name for name in FIELDS))
     for key in keys:
         known = key in ("type", "version", "gradedSpike", *needed)
@@ -137,6 +130,12 @@ def from_keys(keys: Mapping[str, Any], where: str) -> tuple[StepParams, int]:
         return StepParams(device, **{**step, "substeps": int(step["substeps"])}, held=True), int(_plain(seed))
     except ValueError as error:
         raise FormatError(f"{where}/neuron: {error}") from error
+
+
+def check_version(found: Any, where: str) -> None:
+    """Refuse a version of the neuron other than :data:`VERSION`; ``where`` names its place for the error's text."""
+    cure = "Of an older file the numbers mean another arithmetic: export its network again. For a newer one, update lava-1m1t1r."
+    require(_is_whole(found) and _plain(found) == VERSION, where, f"be {VERSION}", found, cure, error=FormatError)
 
 
 def _plain(value: Any) -> Any:

@@ -67,6 +67,18 @@ def test_delays_and_weights_of_single_precision_are_rounded_to_steps_and_counts(
     assert same(net, nir_exact.from_nir(graph))
 
 
+def test_graphs_of_another_arithmetic_are_refused_as_files_are(rng, tmp_path):
+    """Their numbers mean other spikes."""
+    net = nets.network("recurrent_with_delays", rng)
+    graph = nir_exact.to_nir(net)
+    del graph.metadata["neuron_version"]  # as earlier ones
+    assert same(net, nir_exact.from_nir(written(graph, tmp_path)))
+    for other in (1, 3, 2.5, "x"):
+        graph.metadata["neuron_version"] = other
+        with pytest.raises(FormatError, match=r"metadata/neuron_version must be 2; got .*export its network again.*update lava-1m1t1r"):
+            nir_exact.from_nir(written(graph, tmp_path))
+
+
 def test_names_of_classes_come_back(rng, tmp_path, monkeypatch):
     net = replace(nets.network("recurrent_with_delays", rng), classes=('z\u00e9ro "0"', "\\n*/", "\udcff"))
     graph = written(nir_exact.to_nir(net), tmp_path)

@@ -4,8 +4,8 @@ Weights are in units (64 counts are 1). A layer is Affine, Linear or Scale, then
 delay lines are a Linear of ones and a Delay after the Input. Convolutions and poolings are Affine or Linear too, expanded to matrices,
 with their kernels in the metadata; so is every layer whose weights are not its matrix. Recurrence is a cycle neuron - (Delay -) Linear -
 neuron. NIR has no time step: ``dt`` is in the metadata of the graph, and a field of every neuron; the names of the outputs are in the
-graph's metadata as a JSON list, ``classes``. Each layer's spikes, and each turn of a cycle, take one step of ``dt`` beyond what the Delay
-nodes say, as in lava-dl.
+graph's metadata as a JSON list, ``classes``, and ``neuron_version`` is that of ``.net`` files. Each layer's spikes, and each turn of a
+cycle, take one step of ``dt`` beyond what the Delay nodes say, as in lava-dl.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
 from ..description import NetDescription, check_network
 from ..errors import FormatError, InputError, number, require
+from ..keys import VERSION, check_version
 from ..layers import WEIGHTLESS, Layer, M1T1RNeuron
 from .nir_node import M1T1RNode, nir
 
 EXACT = "lava_1m1t1r exact"
+_UNSTATED = 2
+"""Version of the neuron in graphs that state none, as earlier ones did not."""
 LINES, LINES_DELAY = "lines", "delay_lines"
 """Names of the nodes of the delay lines: the copies of each channel, and their delays."""
 
@@ -33,7 +36,7 @@ LINES, LINES_DELAY = "lines", "delay_lines"
 def to_nir(net: NetDescription) -> nir.NIRGraph:
     """The exact graph of a network of 1M1T1R neurons."""
     check_network(net, "net")
-    return graph_of(net, lambda layer: (None, M1T1RNode.of(layer)), {"format": EXACT, "steps_a_layer": 1})
+    return graph_of(net, lambda layer: (None, M1T1RNode.of(layer)), {"format": EXACT, "neuron_version": VERSION, "steps_a_layer": 1})
 
 
 def graph_of(
@@ -190,6 +193,7 @@ def _described(graph: nir.NIRGraph) -> NetDescription:
     kind = graph.metadata.get("format")
     cure = "The portable graph holds other neurons: run it in a NIR framework."
     require(kind == EXACT, "NIR graph metadata/format", f"be {EXACT!r}", kind, cure, error=FormatError)
+    check_version(graph.metadata.get("neuron_version", _UNSTATED), "NIR graph metadata/neuron_version")
     found = graph.metadata.get("dt")
     dt = number(0.0 if found is None else float(found), "NIR graph metadata/dt", above=0.0, error=FormatError)
     layers = _lines(graph, dt) + [_layer(graph, name, dt) for name in graph.nodes if name.startswith("weight_")]
