@@ -46,6 +46,17 @@ def test_a_restored_network_is_that_of_its_file(name, tmp_path):
     assert same(schema.read(tmp_path / "b.net"), schema.read(tmp_path / "a.net"))
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_restored_network_is_that_of_its_file_whatever_numbers_torch_makes(kind, tmp_path):
+    usual, given = torch.get_default_dtype(), schema.read(SHIPPED_NETWORK)
+    torch.set_default_dtype(kind)
+    try:
+        restored(given).export(tmp_path / "b.net", given.classes)
+    finally:
+        torch.set_default_dtype(usual)
+    assert same(schema.read(tmp_path / "b.net"), given)
+
+
 def test_images_whose_devices_learn_are_written_before_their_first_call(tmp_path):
     made = Network([block.m1t1r.Conv({"params": ZHAO2025_FIG2}, 1, 3, 3), block.m1t1r.Flatten(), block.m1t1r.Affine(None, 48, 3)])
     made(torch.ones(1, 1, 6, 6, 5))

@@ -22,6 +22,7 @@ import torch  # noqa: E402
 from torch.nn.utils import prune  # noqa: E402
 
 from ..slayer import block  # noqa: E402
+from ..slayer.exact import wide  # noqa: E402
 from ..slayer.neuron import arguments_of  # noqa: E402
 from ..slayer.quantise import quantise_8bit, quantise_odd  # noqa: E402
 from .blocks import input_synapse  # noqa: E402
@@ -111,7 +112,8 @@ def _fill(made: Any, layer: Layer, sparse: bool) -> None:
         if sparse and layer.conv is None:
             keep_only(synapse, weight != 0)
     if layer.bias is not None:
-        made.bias.data = _each(layer.bias, made.bias.numel(), f"{layer.place} bias").to(made.bias) / WEIGHT_ONE
+        # 32 bits also where torch makes numbers of 16 (set_default_dtype): bfloat16 would round the 13 bits of a bias
+        made.bias.data = _each(layer.bias, made.bias.numel(), f"{layer.place} bias").to(wide(made.bias)) / WEIGHT_ONE
     if layer.delay is not None:
         count = layer.size if layer.conv is None else layer.conv.features
         made.delay.delay.data = _each(layer.delay, count, f"{layer.place} delay").to(made.delay.delay)
