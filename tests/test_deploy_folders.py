@@ -107,6 +107,12 @@ def test_what_is_left_out_of_graphs_is_as_asked_for(options, portable, delays, t
     assert asked == {"portable": portable, "delays": delays}
 
 
+def test_delays_cannot_be_left_out_of_the_exact_graph_alone(tmp_path, capsys):
+    toy, out = str(ROOT / "tests" / "toy.net"), tmp_path / "out"
+    assert cli.main(["deploy", "nir", toy, "-o", str(out), "--no-portable", "--no-delays"]) == 2
+    assert "delays must be True where there is no portable graph" in capsys.readouterr().err and not out.exists()
+
+
 def test_the_example_spikes(example):
     from lava_1m1t1r.fast import FastNetwork
     from lava_1m1t1r.netx import schema

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..description import NetDescription
-from ..errors import flag, whole
+from ..errors import flag, require, whole
 from ..fast import FastNetwork
 from . import nir_exact, rules
 from .frames import DRAWN_RATE, batched, drawn
@@ -53,6 +53,8 @@ def deploy_nir(
     """
     net = rules.accepted(net, out_dir, rules.INTEGERS)
     portable, delays, seed = flag(portable, "portable"), flag(delays, "delays"), whole(seed, "seed")
+    cure = "The exact graph keeps its delays: leave out delays=False (--no-delays)."
+    require(portable or delays, "delays", "be True where there is no portable graph", delays, cure)
     for layer in net.active:
         if layer.kind == "input" and (portable or layer.bias is not None):  # a Scale has no bias, which the fit adds
             rules.fits_a_matrix(net, layer)
