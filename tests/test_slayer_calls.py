@@ -34,6 +34,24 @@ def test_other_neurons_and_those_that_keep_their_state_no_more_begin_at_rest():
     assert torch.equal(*found) and torch.equal(made(z), found[0]) and found[0].sum() > 0
 
 
+def test_a_call_that_does_not_come_to_its_end_leaves_states_and_noise_as_they_were(monkeypatch):
+    torch.manual_seed(0)
+    net = block.m1t1r.Recurrent({**NEURON, "params": replace(FIG2, sigma1=1e-3), "persistent_state": True}, 20, 30).eval()
+    x, share = spikes(3, 20, 60), layer_module.share
+    net(x[..., :20])
+    wanted = copy.deepcopy(net)(x[..., 20:])
+
+    def interrupted(*work):
+        share(*work)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(layer_module, "share", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        net(x[..., 20:])
+    monkeypatch.undo()
+    assert torch.equal(net(x[..., 20:]), wanted) and wanted.any()
+
+
 @pytest.mark.parametrize("learn", [(), ("mu",)])
 def test_neurons_that_are_given_another_device_after_a_call_are_it_at_once_and_at_rest(learn):
     torch.manual_seed(0)

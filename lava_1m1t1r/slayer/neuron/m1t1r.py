@@ -313,12 +313,15 @@ class Neuron(base.Neuron):
         kept = self._states if self.persistent_state else None
         if kept is not None and (kept.shape[0], kept.shape[2]) != (batch, size):
             kept = None
+        generator = np.zeros((batch, 0), np.int64)
+        if noisy:  # a copy: a call that does not come to its end (Ctrl-C) leaves the generators as it leaves the states
+            generator = self._generators(batch, size) if kept is None else self._generator.copy()
         run = LayerCall(
             records=self.record_states,
             params=params,
             program=program,
             surrogate=self.surrogate,
-            generator=(self._generators(batch, size) if kept is None else self._generator) if noisy else np.zeros((batch, 0), np.int64),
+            generator=generator,
             delay_rec=np.zeros(size, np.int64) if delay_rec is None else np.ascontiguousarray(delay_rec, np.int64),
             past=None if kept is None else self._past,
             shift=int(delay_shift),
