@@ -57,6 +57,17 @@ def test_a_restored_network_is_that_of_its_file_whatever_numbers_torch_makes(kin
     assert same(schema.read(tmp_path / "b.net"), given)
 
 
+def test_layers_of_another_network_keep_their_noise_and_say_that_a_file_will_not(tmp_path):
+    drawn = draw("stochastic", np.random.default_rng(3))
+    rest = replace(drawn.net, layers=drawn.net.layers[1:])
+    frames = (np.random.default_rng(0).random((2, 60, rest.inputs)) < 0.4).astype(int)
+    net, expected = restored(rest), FastNetwork(rest).run(frames).out
+    np.testing.assert_array_equal(answers(net, frames, None), expected)
+    assert rest.spiking and expected.any()
+    with pytest.warns(UserWarning, match="layer/0: the file draws its noise otherwise than training did"):
+        net.export(tmp_path / "a.net")
+
+
 def test_images_whose_devices_learn_are_written_before_their_first_call(tmp_path):
     made = Network([block.m1t1r.Conv({"params": ZHAO2025_FIG2}, 1, 3, 3), block.m1t1r.Flatten(), block.m1t1r.Affine(None, 48, 3)])
     made(torch.ones(1, 1, 6, 6, 5))

@@ -50,7 +50,11 @@ def restored(net: str | os.PathLike | NetDescription, sparse: bool = False, **ne
     description.check()
     flag(sparse, "restored.sparse")
     blocks = [_block(layer, sparse, {**SURROGATE, **neuron}) for layer in description.layers]
-    return Network(blocks, f"{Path(description.source).name or 'a network'} ({description.digest()})")
+    network = Network(blocks, f"{Path(description.source).name or 'a network'} ({description.digest()})")
+    for made, layer in zip(network.blocks, description.layers, strict=True):
+        if layer.neuron is not None:  # some layers of another network draw their noise by their places there
+            made.neuron.layer = layer.index
+    return network
 
 
 def _block(layer: Layer, sparse: bool, options: dict[str, Any]) -> torch.nn.Module:
