@@ -145,6 +145,10 @@ def test_the_digest_of_frames_is_of_all_their_events_and_labels(rng):
         for given, of in ((x, labels), (other, labels), (x, labels[::-1] ^ 1), (x, labels))
     ]
     assert told[0] == told[3] and len(set(told)) == 3
+    frames = data.Frames(BinnedEvents.of(x), labels.copy(), 0.0)
+    assert frames.digest == told[0]
+    frames.labels[:] = labels[::-1] ^ 1  # a label that is put right: the checkpoint is of other data
+    assert frames.digest == told[2]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -270,9 +269,9 @@ class Frames:
         utterances, classes = counted(len(self), "utterance"), counted(task.classes, "class")
         return f"{utterances}{of_which} of {bins}, {task.channels} channels, {classes}"
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """What tells one set of frames from another: their number, and a hash of events and labels."""
+        """What tells one set of frames from another: their number, and a hash of events and labels, as they are now."""
         hashed = hashlib.blake2b(digest_size=6)
         for array in (self.binned.indptr, self.binned.channel, self.binned.count, np.asarray(self.labels, np.int64)):
             hashed.update(np.ascontiguousarray(array).data)
