@@ -267,11 +267,20 @@ def array_of(value: Any, field: str, what: str = "hold real numbers", cure: str 
 
 def _plain_array(value: Any, kinds: str) -> np.ndarray | None:
     """Value as an array of one of these kinds, or None: masked values are none, for numpy drops the mask."""
+    if _is_masked(value):
+        return None
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):  # rows of unequal length; tensors of a GPU, or with a gradient
         return None
-    return array if array.dtype.kind in kinds and not np.ma.is_masked(value) else None
+    return array if array.dtype.kind in kinds else None
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether values are masked, in a list of arrays, too."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_masked, value))
+    return isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)
 
 
 def listed(values: Sequence[Any], most: int = 10) -> str:

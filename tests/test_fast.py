@@ -523,7 +523,10 @@ def test_true_is_one_spike_whatever_its_byte():
     assert FastNetwork(NetDescription((layer,))).run(mask.view(bool)).out.tolist() == [[[14]] * 3]
 
 
-@pytest.mark.parametrize("frames", [np.ma.masked_equal([[[0, 1, 1, 1]]], 1), [[[0, 1], [1]]]])
+_MASKED = np.ma.masked_equal([[[0, 1, 1, 1]]], 1)
+
+
+@pytest.mark.parametrize("frames", [_MASKED, [_MASKED[0]], ([_MASKED[0, 0]],), [[[0, 1], [1]]]])
 def test_masked_and_ragged_frames_are_refused(frames):
     layer = Layer(0, "dense", (7,), 4, np.full((7, 4), 200, np.int32), neuron=M1T1RNeuron(StepParams(FIG2)))
     with pytest.raises(InputError, match="frames must hold numbers"):
