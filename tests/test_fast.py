@@ -491,6 +491,18 @@ def test_chains_made_by_hand_are_checked():
         FastNetwork(NetDescription((layer, Layer(1, "unpool", (7,), 7))))
 
 
+def test_decays_may_be_narrow_numbers():
+    """numpy 2 has no 4096 in uint8."""
+    decays = np.arange(1, 8) * 30
+    frames = np.random.default_rng(0).integers(0, 2, (2, 40, 4))
+    out = []
+    for kind in (np.int32, np.uint8, np.dtype(">u2")):
+        neuron = CubaNeuron(decays.astype(kind), decays[::-1].astype(kind), 400)
+        layer = Layer(0, "dense", (7,), 4, np.full((7, 4), 200, np.int32), neuron=neuron)
+        out.append(FastNetwork(NetDescription((layer,))).run(frames).out)
+    assert out[0].any() and np.array_equal(out[0], out[1]) and np.array_equal(out[0], out[2])
+
+
 @pytest.mark.parametrize("name", ["inputs", "outputs", "spiking", "sizes", "first_sums"])
 @pytest.mark.parametrize(
     "layer", [Layer(0, "flatten", (8,), 8), Layer(0, "delay_lines", (8,), 8, delay=np.arange(8))], ids=lambda x: x.kind

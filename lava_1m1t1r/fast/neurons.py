@@ -101,7 +101,7 @@ def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size
     size : int
         Number of neurons.
     """
-    kept = [np.broadcast_to(np.asarray(DECAY_ONE - np.asarray(d), np.int32), (size,)) for d in (current_decay, voltage_decay)]
+    kept = [np.broadcast_to(DECAY_ONE - np.asarray(d, np.int32), (size,)) for d in (current_decay, voltage_decay)]
     shifted = np.zeros(filled(size), np.int32)
     if bias is not None:
         shifted[:size] = np.asarray(bias, np.int32) << ACT_SHIFT
