@@ -33,7 +33,7 @@ class Usual(ByValue):
     def check(self, where: str, size: int, error: type[Exception] = InputError) -> None:
         """Refuse what cannot be numbers of spikes of so many neurons."""
         spikes = self.spikes
-        real = isinstance(spikes, np.ndarray) and spikes.dtype.kind in "fiu"
+        real = isinstance(spikes, np.ndarray) and spikes.dtype.kind in "fiu" and not np.ma.is_masked(spikes)
         require(
             real and spikes.shape == (size,),
             f"{where}/spikes",

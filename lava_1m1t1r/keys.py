@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .convolution import Convolution
-from .errors import FormatError, require
+from .errors import FormatError, array_of, require
 from .noise import MOST_SEED
 from .params import FIELDS, DeviceParams
 from .program import StepParams
@@ -71,10 +71,10 @@ def write_layer(
             group["inChannels"], group["outChannels"], group["groups"] = conv.inputs[0], conv.features, conv.groups
     for name, weights in (("weight", weight), ("weight_rec", weight_rec)):
         if weights is not None:
-            group[name] = np.asarray(weights, np.float32)  # lava-dl's type
+            group[name] = np.asarray(array_of(weights, f"{group.name.strip('/')}/{name}"), np.float32)  # lava-dl's type
     for name, values in (("bias", bias), ("delay", delay), ("delayRec", delay_rec)):
         if values is not None:
-            group[name] = np.asarray(values)
+            group[name] = array_of(values, f"{group.name.strip('/')}/{name}")
     for key, of_neuron in (neuron or {}).items():
         group[f"neuron/{key}"] = of_neuron
 

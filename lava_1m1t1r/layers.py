@@ -58,9 +58,11 @@ class CubaNeuron(ByValue):
         good = is_whole(threshold, 0, LARGEST_VOLTAGE)
         require(good, f"{where} neuron threshold", f"be a whole number from 0 to {LARGEST_VOLTAGE}", threshold, error=error)
         for name in ("current_decay", "voltage_decay"):
-            decay = np.asarray(getattr(self, name))
+            own = getattr(self, name)
+            decay = np.asarray(own)
             good = decay.dtype.kind in "iu" and decay.shape in ((), (size,)) and 0 <= decay.min() and decay.max() <= DECAY_ONE
-            require(good, f"{where} neuron {name}", f"hold one whole number from 0 to {DECAY_ONE}, or {size}", decay, error=error)
+            good = good and not np.ma.is_masked(own)
+            require(good, f"{where} neuron {name}", f"hold one whole number from 0 to {DECAY_ONE}, or {size}", own, error=error)
 
     @property
     def spikes(self) -> bool:
@@ -264,9 +266,11 @@ def check_array(
     value: Any, name: str, shape: tuple[int, ...], bounds: tuple[int, int], error: type[Exception], several: bool = False
 ) -> None:
     """Refuse what is no array of whole numbers within ``bounds``; with ``several``, axes of length 1 fit any length."""
-    kind, found = getattr(getattr(value, "dtype", None), "kind", ""), np.shape(value)
+    # masks would be lost on the way, and matrices have sums of their own kind
+    plain = isinstance(value, np.ndarray) and not isinstance(value, (np.ma.MaskedArray, np.matrix))
+    found = np.shape(value)
     fits = len(found) == len(shape) and all(a == b or (several and a == 1) for a, b in zip(found, shape, strict=True))
-    require(kind in "iu" and kind, name, "be an array of whole numbers", value, error=error)
+    require(plain and value.dtype.kind in "iu", name, "be an array of whole numbers", value, error=error)
     require(fits, name, f"have shape {shape}", found, error=error)
     low, high = bounds
     good = int(value.min()) >= low and int(value.max()) <= high

@@ -388,6 +388,15 @@ def test_failed_write_leaves_nothing(net, tmp_path, path):
         schema.write(tmp_path / "nowhere" / "a.net", net)
 
 
+@pytest.mark.parametrize("name", ["weight", "weight_rec", "bias", "delay"])
+def test_masked_numbers_are_not_written(name, net, tmp_path):
+    masked = np.ma.masked_equal(getattr(net.layers[2], name), getattr(net.layers[2], name).max())
+    layers = (*net.layers[:2], replace(net.layers[2], **{name: masked}), *net.layers[3:])
+    with pytest.raises(InputError, match=f"layer/2/{name} must hold real numbers; got masked_array"):
+        schema.write(tmp_path / "a.net", layers)
+    assert not any(tmp_path.iterdir())
+
+
 def test_keys_that_a_kind_does_not_allow_are_refused(path):
     """The table is what the reader goes by: each of its keys, in each layer that may not have it."""
     refused = 0
@@ -486,7 +495,8 @@ def test_numbers_of_spikes_that_cannot_be_are_refused(key, value, words, path):
 
 def test_usual_numbers_are_checked_before_anything_is_written(net, path):
     before = path.read_bytes()
-    for usual in (Usual(np.ones(6), 90), Usual(np.ones(7), 0), Usual(np.ones(7), 90.5), Usual(np.full(7, np.inf), 90)):
+    masked = np.ma.masked_array(np.ones(7), np.arange(7) == 3)
+    for usual in (Usual(masked, 90), Usual(np.ones(6), 90), Usual(np.ones(7), 0), Usual(np.ones(7), 90.5), Usual(np.full(7, np.inf), 90)):
         with pytest.raises(FormatError, match="usual/"):
             schema.note_usual(path, usual)
         with pytest.raises(FormatError, match="usual/"):
