@@ -128,6 +128,22 @@ def test_a_result_that_is_kept_keeps_no_more_than_itself(force, monkeypatch):
         loss.backward()
 
 
+def test_gradients_are_the_same_however_hooks_lay_out_what_was_saved():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(block.m1t1r.Recurrent(NEURON, 20, 30), block.m1t1r.Affine(None, 30, 4))
+    with torch.no_grad():
+        for weight in (net[0].input_synapse.weight, net[0].recurrent_synapse.weight):
+            weight[:, ::3] = 5.0  # outside of 8 bits, where no gradient passes
+    found = []
+    for kept in (lambda x: x, lambda x: x.transpose(0, -1).contiguous().transpose(0, -1) if x.dim() else x):
+        net.zero_grad()
+        with torch.autograd.graph.saved_tensors_hooks(kept, lambda x: x):
+            loss = (net(spikes(3, 20, 40)) * torch.arange(40)).sum()
+        loss.backward()
+        found.append([parameter.grad.clone() for parameter in net.parameters()])
+    assert all(torch.equal(a, b) and a.any() for a, b in zip(*found, strict=True))
+
+
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_checkpointing_computes_again_what_it_does_not_keep(reentrant):
     from torch.utils.checkpoint import checkpoint

@@ -84,7 +84,8 @@ def save(ctx: Any, tensors: Sequence[torch.Tensor | None], arrays: Sequence[np.n
 def saved(ctx: Any) -> tuple[list[Any], list[Any]]:
     """Tensors and arrays of :func:`save`, None where one was."""
     found = ctx.saved_tensors
-    return list(found[: ctx.tensors]), [None if one is None else one.numpy() for one in found[ctx.tensors :]]
+    # row by row in memory: hooks may lay out anew what they keep, and the kernels read a row's values as neighbours
+    return list(found[: ctx.tensors]), [None if one is None else np.ascontiguousarray(one.numpy()) for one in found[ctx.tensors :]]
 
 
 def clear() -> None:

@@ -43,7 +43,7 @@ class _Quantise(torch.autograd.Function):
         if matrix is not None and matrix.t().is_contiguous():  # as layers give it; parameters want theirs the other way round
             source = matrix.t().numpy()
             over, out = owned(matrix.shape, source.dtype)
-            mask = inside.numpy().view(np.uint8).reshape(out.shape)
+            mask = np.ascontiguousarray(inside.numpy()).view(np.uint8).reshape(out.shape)  # whatever hooks have made of it
             share(lambda a, b: turn_masked(source, mask, out, np.empty(CELLS, out.dtype), a, b), ranges(len(out), PART))
             return over.reshape(grad.shape), None, None, None
         return grad * inside, None, None, None
