@@ -101,9 +101,13 @@ def test_devices_start_apart_in_blocks_and_go_on_from_traces():
     for start in (traces[:1], traces[0], [*traces, 3]):
         with pytest.raises(InputError, match="monte_carlo.start must be the Traces of 150 devices, in blocks of 100"):
             monte_carlo(devices, PULSE, n, progress=False, start=start)
-    for start in (5, (0.0, 0.0), (np.zeros(7), 0.0, 0.0), ([0.1, [0.2]], 0.0, 0.0)):
+    for start in (5, np.array(0.1), (0.0, 0.0), (np.zeros(7), 0.0, 0.0), ([0.1, [0.2]], 0.0, 0.0)):
         with pytest.raises(InputError, match="simulate.start"):
             monte_carlo(devices, PULSE, n, progress=False, start=start)
+    for start in (np.stack([filament, 0 * filament, 0 * filament + 0.1]), (filament, np.array(0.0), 0.1)):
+        np.testing.assert_array_equal(drawn(PULSE, start=start)[1].filament, traces[1].filament)
+    with pytest.raises(InputError, match="simulate.start: filament .* must hold one value or 200"):  # a block's are those of no other block
+        monte_carlo(devices, PULSE, 200, progress=False, start=(filament[:100], 0.0, 0.1))
 
 
 def test_an_input_that_differs_from_device_to_device_is_refused():

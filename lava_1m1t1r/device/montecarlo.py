@@ -11,7 +11,7 @@ from .._support.progress import bar
 from ..errors import numbers, require, whole, workers_of
 from ..params import MOST_DEVICES, DeviceParams, one_device
 from .cell import TURN_ON
-from .simulation import simulate
+from .simulation import checked_start, simulate
 from .stimulus import Stimulus, constant
 from .trace import Trace
 
@@ -72,7 +72,7 @@ def monte_carlo(
         v_in = numbers(v_in, "monte_carlo.v_in [V]", (1,), "(T,), or a Stimulus")
     devices = p.spread(n, seed) if p.varies else replace(p, mu=np.full(n, p.mu))
     blocks = [slice(a, min(a + BLOCK, n)) for a in range(0, n, BLOCK)]
-    own = _starts(options.pop("start"), blocks, n) if "start" in options else [{}] * len(blocks)
+    own = _starts(options.pop("start"), blocks, n, p) if "start" in options else [{}] * len(blocks)
     # a task carries its own devices alone
     tasks = (
         delayed(simulate)(devices.take(block), v_in, dt, seed, record, first=block.start, **options, **start)
@@ -88,21 +88,15 @@ def monte_carlo(
     return traces
 
 
-def _starts(start: Any, blocks: list[slice], n: int) -> list[dict[str, Any]]:
+def _starts(start: Any, blocks: list[slice], n: int, p: DeviceParams) -> list[dict[str, Any]]:
     """What each block's simulation is told of where its devices start."""
     traces = [start] if isinstance(start, Trace) else start
     if isinstance(traces, list) and any(isinstance(trace, Trace) for trace in traces):
         whole = [getattr(trace, "size", 0) for trace in traces] == [block.stop - block.start for block in blocks]
         require(whole, "monte_carlo.start", f"be the Traces of {n} devices, in blocks of {BLOCK}", start)
         return [{"start": trace} for trace in traces]
-    if not isinstance(start, (tuple, list)):
-        return [{"start": start}] * len(blocks)  # simulate says what it must be
-
-    def of(value: Any, block: slice) -> Any:
-        sized = isinstance(value, (np.ndarray, list, tuple)) and len(value) == n
-        return value[block] if sized else value
-
-    return [{"start": tuple(of(value, block) for value in start)} for block in blocks]
+    values = checked_start(start, n, p)
+    return [{"start": tuple(value[block] if value.shape == (n,) else value for value in values)} for block in blocks]
 
 
 def first_turn_on_times(traces: list[Trace]) -> np.ndarray:

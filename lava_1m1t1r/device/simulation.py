@@ -120,7 +120,7 @@ def simulate(
     else:
         cells = at_rest(table, streams(seed, first, n))
         if start is not _REST:
-            _set_state(cells, table, _checked_start(start, n, p))
+            _set_state(cells, table, checked_start(start, n, p))
     samples = np.empty((len(wanted), count if wanted else 0, n))
     volts = np.ascontiguousarray(stimulus.volts.reshape(len(stimulus.volts), columns))
     codes = np.array([QUANTITIES.index(name) for name in wanted], np.int64)
@@ -196,8 +196,9 @@ def check_ended(cells: np.ndarray, volts: float, p: DeviceParams) -> None:
     require(False, "DeviceParams", rule, got, cure)
 
 
-def _checked_start(start: Any, n: int, p: DeviceParams) -> list[np.ndarray]:
-    three = isinstance(start, (tuple, list, np.ndarray)) and len(start) == 3
+def checked_start(start: Any, n: int, p: DeviceParams) -> list[np.ndarray]:
+    """State (filament, residue, gate) at which ``n`` devices start, () or (n,) each; an InputError says what it must be."""
+    three = isinstance(start, (tuple, list, np.ndarray)) and not (isinstance(start, np.ndarray) and start.ndim == 0) and len(start) == 3
     require(three, "simulate.start", "be (filament, residue, gate voltage)", start)
     names = ("filament [1]", "residue [1]", "gate voltage [V]")
     values = [numbers(value, f"simulate.start: {name}", (0, 1), "() or (N,)") for name, value in zip(names, start, strict=True)]
