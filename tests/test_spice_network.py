@@ -155,6 +155,17 @@ def test_heat_of_a_pulse_grows_with_the_square_of_its_height_and_drivers_give_no
     assert sample.energy["drivers"]["rows"] == pytest.approx(max(supply - 0.3, 0.0) * charge, rel=1e-9, abs=0)
 
 
+def test_a_pulse_above_the_supply_saves_no_other_one(rng):
+    """Drivers give off what their pulses take one by one: the energy of pulses on two rows is the sum of both."""
+    silent = replace(nets.layer(rng, 0, 4, 3), weight=np.full((3, 4), -100, np.int32))
+    network = DeviceNetwork(NetDescription((silent,)), periphery=Periphery(line_capacitance=0.0))
+    frames = np.zeros((3, 6, 4), int)
+    frames[::2, 2, 1], frames[1:, 4, 3] = 10, 1  # 2 V and 0.2 V on 1.2 V
+    high, low, both = (sample.energy["drivers"]["rows"] for sample in network.run(frames))
+    assert (high, both) == (0.0, low)
+    assert low > 0
+
+
 def test_energies_of_neurons_are_those_of_simulate(toy):
     sample = DeviceNetwork(toy).run(patterns(1)[0])[0]
     alone = simulate(toy.layers[0].neuron.step.device, sample.layers[0].volts, toy.dt, 0, "events")

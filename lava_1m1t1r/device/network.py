@@ -173,11 +173,13 @@ class DeviceNetwork:
         for layer, crossbar, circuit, pulses in zip(self.net.active, self.crossbars, self._circuits, rows, strict=True):
             current = crossbar.row_current
             charge = dt * float((pulses @ current).sum())
-            heat = dt * v * float((pulses**2 @ current).sum())  # a pulse of k v_read drives k times the current
+            # a pulse of k v_read drives k times the current
+            cells += dt * v * float((pulses**2 @ current).sum())
             rises = float(np.maximum(np.diff(pulses, axis=0, prepend=0.0), 0.0).sum())
-            cells += heat
-            # Class-B stages: a row's charge comes from the supply, and the amplifiers bring as much to the columns again.
-            lines += max(p.v_supply * charge - heat, 0.0) + rises * 2 * layer.size * p.line_capacitance * v * p.v_supply
+            # Class-B stages: a row's charge comes from the supply, and the amplifiers bring as much to the columns again. A pulse above the
+            # supply gives nothing back, neither by itself nor to the others.
+            lost = dt * float((np.maximum(p.v_supply - v * pulses, 0.0) * pulses @ current).sum())
+            lines += lost + rises * 2 * layer.size * p.line_capacitance * v * p.v_supply
             sums += p.v_supply * charge + len(pulses) * dt * p.v_supply * p.amplifier_current * layer.size
             flops += 0.0 if circuit is None else len(pulses) * p.register_energy * registers(layer)
         own = [sum(parts) for parts in zip(*(trace.energy for trace in traces), strict=True)]
