@@ -32,6 +32,7 @@ from .dynamics import State
 from .errors import require, whole
 from .noise import MOST_NEURONS
 from .program import PER_NEURON, SCALARS, TABLES, FixedProgram, StepParams
+from .reference import widened
 from .tables import SLOWEST_DECAY, input_counts
 
 KINDS = ("add", "subtract", "multiply", "shift", "compare", "select", "table read", "bits", "lfsr")
@@ -251,7 +252,7 @@ class Budget:
     tables: dict[str, tuple[int, int, int, int]]
     """Tables of a layer by name: entries, and widths of the columns base, step, exponent [bit]."""
     widest_bits: int
-    """Widest intermediate seen at the corners of the state space, signed [bit]."""
+    """Widest intermediate of any neuron seen at the corners of the state space, signed [bit]."""
     widest_kind: str
     """Kind of the operation whose result is the widest."""
 
@@ -312,12 +313,14 @@ def budget(params: StepParams, neurons: int = 1) -> Budget:
     noisy = params.device.noisy
     top = params.v_max_count
     lengths = ((0, 0), (ONE, 0), (0, ONE), (ONE // 2, ONE // 2), (ONE - 1, 0))
-    corners = itertools.product(lengths, (0, top << ACT_SHIFT), (0, top >> ACT_SHIFT, 1 << 24))
+    gates, inputs = (0, top << ACT_SHIFT), (0, top >> ACT_SHIFT, 1 << 24)
+    corners = [(State(*length, gate), a_in) for length, gate, a_in in itertools.product(lengths, gates, inputs)]
+    draws = [(0, 0xFFFFFFFF)] * params.substeps if noisy else None
+    n = 0 if program.alike else _of_largest_products(corners, program, params, draws)
     tally = Tally()
-    for (filament, residue), gate, a_in in corners:
+    for state, a_in in corners:
         tally.operations = dict.fromkeys(KINDS, 0)
-        draws = [(0, 0xFFFFFFFF)] * params.substeps if noisy else None
-        step(State(filament, residue, gate), a_in, program, params, 0, draws, tally)
+        step(state, a_in, program, params, n, draws, tally)
     states = dict.fromkeys(State._fields, REGISTER_BITS)
     return Budget(
         substeps=params.substeps,
@@ -334,3 +337,19 @@ def budget(params: StepParams, neurons: int = 1) -> Budget:
         widest_bits=tally.widest,
         widest_kind=tally.widest_kind,
     )
+
+
+def _of_largest_products(corners: list[tuple[State, int]], program: FixedProgram, params: StepParams, draws: Any) -> int:
+    """Which neuron of a layer needs the widest products: all of them together, on arrays, for one by one they would take minutes."""
+    largest = np.zeros(len(program.gain), np.int64)
+
+    def times(a: Any, b: Any) -> Any:
+        product = a * b
+        np.maximum(largest, product, out=largest)
+        return product
+
+    ops, wide = fixed_arithmetic(FixedPrimitives(np.where, lambda table, i: table[i], times, lambda f: f)), widened(program)
+    for state, a_in in corners:
+        states = State(*(np.full(largest.size, x, np.int64) for x in state))
+        dynamics.step(states, input_counts(np.int64(a_in), params.v_max_count, ops), wide, ops, params.substeps, draws)
+    return int(largest.argmax())

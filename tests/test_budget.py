@@ -192,6 +192,14 @@ def test_widths_are_those_that_some_device_needs():
     assert needed | {"growth_shift": 8, "v_th": 23} == WIDTHS
 
 
+def test_the_widest_intermediate_is_that_of_any_neuron():
+    """Whichever stands first: where the residue disperses ten times as fast, 41 bits are enough for the neuron's own."""
+    fig4 = presets.ZHAO2025_FIG4
+    devices = [replace(fig4, gamma2=fig4.gamma2 * np.array(factors)) for factors in ([1, 10], [10, 1])]
+    one, other = (budget(StepParams(device, substeps=1), 2) for device in devices)
+    assert one == other and one.widest_bits == 43
+
+
 def test_a_budget_is_of_a_step():
     with pytest.raises(InputError, match="params must be StepParams; got 'FIG2'"):
         budget("FIG2")
