@@ -15,7 +15,7 @@ from . import dynamics, kernels, noise
 from .arithmetic import FIXED_ARRAY, FLOAT_ARRAY
 from .cached import cached
 from .dynamics import State
-from .errors import array_of, flag, require
+from .errors import array_of, counted, flag, require
 from .program import PER_NEURON, FixedProgram, StepParams
 from .tables import input_counts, input_volts
 
@@ -118,6 +118,8 @@ class CompiledNeurons(NeuronGroup):
         return self._steps(a_in)
 
     def _steps(self, a_in: np.ndarray) -> Traces:
+        size = self._first.size  # the kernels write beyond arrays of other sizes
+        require(np.shape(a_in)[1:] == (size,), "a_in", f"have {counted(size, 'neuron')}: (T, {size})", np.shape(a_in))
         # row by row in memory, whatever the given array is: the kernels read a step's inputs as neighbours
         if isinstance(self.program, FixedProgram):
             v_in = input_counts(np.ascontiguousarray(a_in, np.int64), self.params.v_max_count).astype(np.int32)

@@ -304,6 +304,14 @@ class HalvingNeurons:
         return reference.Traces(self.gathered > 200, None, self.gathered, None, None)
 
 
+@pytest.mark.parametrize("shape", [(4, 2), (4, 4), (4,)])
+def test_compiled_neurons_refuse_inputs_of_other_numbers_of_neurons(shape):
+    neurons = CompiledNeurons(StepParams(presets.ZHAO2025_FIG2), 3)
+    for a_in, call in ((np.zeros(shape, int), neurons.run), (np.zeros(shape[1:], int), neurons.step)):
+        with pytest.raises(InputError, match=r"a_in must have 3 neurons: \(T, 3\)"):
+            call(a_in)
+
+
 def test_neurons_of_ones_own_run_in_networks_and_nowhere_else(tmp_path):
     layer = Layer(0, "dense", (2,), 1, np.array([[120], [90]], np.int32), neuron=M1T1RNeuron(Halved()))
     net, frames = NetDescription((layer,)), np.ones((6, 1), int)
