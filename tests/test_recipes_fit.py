@@ -60,6 +60,20 @@ def test_every_epoch_is_told_with_its_numbers(trained):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_to_watch_a_training_does_not_change_it(tmp_path):
+    import torch
+
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy()
+    nets = [network.m1t1r(task) for _ in range(2)]
+    for net, validation in zip(nets, (None, frames), strict=True):
+        fit.fit(net, task, frames, tmp_path / str(validation is None), validation=validation, progress=False)
+    alone, watched = (net.state_dict() for net in nets)
+    assert alone.keys() == watched.keys() and all(torch.equal(alone[name], watched[name]) for name in alone)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_training_takes_the_cpu_unless_told_otherwise_even_where_there_is_a_gpu(tmp_path, monkeypatch):
     import torch
 
