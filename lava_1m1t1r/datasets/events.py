@@ -54,7 +54,7 @@ class EventSet(ByValue):
     """Data set in flat arrays: utterance ``i`` has ``times[offsets[i]:offsets[i + 1]]``, and ``units`` alike.
 
     Indexing with an integer gives an :class:`Utterance` (a view); with a slice, an index array or a Boolean mask
-    another ``EventSet``.
+    another ``EventSet``. Arrays of the right types are kept, not copied: what is written to them later changes the set, unchecked.
     """
 
     times: np.ndarray
