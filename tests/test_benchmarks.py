@@ -18,6 +18,7 @@ from lava_1m1t1r.benchmarks import device_speed, networks, simulation_speed, tra
 from lava_1m1t1r.benchmarks.table import Table, least, write_json
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import VerificationError
+from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.recipes import SHIPPED_NETWORK
 
 
@@ -47,6 +48,16 @@ def test_what_was_not_measured_is_null_in_json(tmp_path):
     write_json(tmp_path / "table.json", [table.as_dict()])
     read = json.loads((tmp_path / "table.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
     assert read["tables"][0]["rows"] == [{"name": "a row", "ms": 1.5, "MB": None}]
+
+
+def test_neurons_that_are_measured_alone_have_no_recurrent_weights(monkeypatch):
+    """The kernels, too, must know of none: their ring of recurrent spikes has no room then."""
+    made = []
+    monkeypatch.setattr(simulation_speed, "FastNetwork", lambda net: made.append(FastNetwork(net)) or made[0])
+    monkeypatch.setattr(simulation_speed, "least", lambda *_: 1.0)
+    simulation_speed._neurons_alone(8, 1, 20, 1)
+    layer = made[0].layers[0]
+    assert layer.start().memory.ring.shape[1] == len(layer.plain_wiring[1]) == 0
 
 
 @pytest.mark.timeout(900)

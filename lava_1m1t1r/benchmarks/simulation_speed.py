@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import process_time
@@ -21,6 +22,7 @@ import numpy as np
 
 from .._support.cores import cores
 from .._support.files import scratch
+from ..description import NetDescription
 from ..errors import counted, require
 from ..export.report import VerificationError
 from ..fast import FastNetwork, Stream
@@ -155,10 +157,9 @@ def _jax_rows(table: Table, base: float, args: Any) -> None:
 
 def _neurons_alone(hidden: int, substeps: int, steps: int, repeats: int) -> float:
     """CPU time of a step [s] of neurons that all get input, from their bias: no event touches a weight."""
-    fast = FastNetwork(networks.drawn((8, hidden, 1), substeps, bias=100))
+    first, last = networks.drawn((8, hidden, 1), substeps, bias=100).layers
+    fast = FastNetwork(NetDescription((replace(first, kind="dense", weight_rec=None), last)))
     frames = np.zeros((1, steps, 8), np.uint8)
-    layer = fast.layers[0]
-    layer.wiring = layer.wiring._replace(weight_rec=layer.wiring.weight_rec[:0])
     return least(lambda: fast.run(frames, threads=1), repeats, process_time) / steps
 
 
