@@ -4,6 +4,7 @@ import ast
 import gzip
 import os
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -211,6 +212,17 @@ def test_the_list_of_a_former_export_may_hold_bytes_that_are_no_text(tmp_path):
     (tmp_path / "mine").touch()
     with pytest.raises(InputError, match="hold nothing but a former export; got .'mine'"):
         check_folder(tmp_path)
+
+
+def test_an_export_takes_the_place_of_one_whose_list_the_locale_cannot_write(tmp_path):
+    from lava_1m1t1r.export.output import MARK
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / MARK).write_bytes(b"caf\xe9\nnet.c\n")
+    code = "from lava_1m1t1r import cli; raise SystemExit(cli.main(['deploy', 'c', 'shipped', '-o', 'out']))"
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "net.c" in (tmp_path / "out" / MARK).read_text(), done.stderr[-1000:]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")

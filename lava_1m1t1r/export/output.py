@@ -86,8 +86,8 @@ def _replace(out: Path, stage: Path, contents: Mapping[str, str | bytes]) -> Non
     former = _marked(out)
     new, old, before, both = (stage / name for name in ("new", "old", "before", "both"))
     old.mkdir()
-    before.write_text(_listed(former - {MARK}))
-    both.write_text(_listed({*former, *contents} - {MARK}))
+    before.write_text(_listed(former - {MARK}), "utf-8")  # whatever the locale, which may not know what was no text
+    both.write_text(_listed({*former, *contents} - {MARK}), "utf-8")
     arriving = {name.split("/")[0] for name in contents}
     leaving = arriving | {name.split("/")[0] for name in former - {MARK}} | {path.name for path in out.glob(f"{STAGE}*")}
     moves = [(out / name, old / name) for name in leaving - {stage.name}] + [(new / name, out / name) for name in arriving]
