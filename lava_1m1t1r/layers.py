@@ -268,9 +268,9 @@ def check_array(
     """Refuse what is no array of whole numbers within ``bounds``; with ``several``, axes of length 1 fit any length."""
     # masks would be lost on the way, and matrices have sums of their own kind
     plain = isinstance(value, np.ndarray) and not isinstance(value, (np.ma.MaskedArray, np.matrix))
-    found = np.shape(value)
-    fits = len(found) == len(shape) and all(a == b or (several and a == 1) for a, b in zip(found, shape, strict=True))
     require(plain and value.dtype.kind in "iu", name, "be an array of whole numbers", value, error=error)
+    found = value.shape
+    fits = len(found) == len(shape) and all(a == b or (several and a == 1) for a, b in zip(found, shape, strict=True))
     require(fits, name, f"have shape {shape}", found, error=error)
     low, high = bounds
     good = int(value.min()) >= low and int(value.max()) <= high

@@ -443,6 +443,7 @@ def test_what_is_due_is_spikes(rng):
         ({"delay_rec": np.full(7, 63, np.int32)}, r"layer/0 delay_rec must lie in 0\.\.62"),
         ({"delay": np.full(3, 5, np.int32)}, r"layer/0 delay must have shape \(7,\); got \(3,\)"),
         ({"delay": [1] * 7}, "layer/0 delay must be an array of whole numbers"),
+        ({"weight": [[1, 2, 3, 4], [1]]}, "layer/0 weight must be an array of whole numbers"),
         ({"bias": np.ma.masked_array([100] * 7, [1] * 7)}, "layer/0 bias must be an array of whole numbers"),
         ({"weight": np.full((7, 4), 2).view(np.matrix)}, "layer/0 weight must be an array of whole numbers"),
         ({"inputs": 4_000_000}, r"layer/0 weight must have shape \(7, 4000000\)"),
