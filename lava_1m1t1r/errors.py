@@ -267,11 +267,11 @@ def array_of(value: Any, field: str, what: str = "hold real numbers", cure: str 
 
 def _plain_array(value: Any, kinds: str) -> np.ndarray | None:
     """Value as an array of one of these kinds, or None: masked values are none, for numpy drops the mask."""
-    if _is_masked(value):
-        return None
     try:
+        if _is_masked(value):
+            return None
         array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # rows of unequal length; tensors of a GPU, or with a gradient
+    except (TypeError, ValueError, RuntimeError):  # rows of unequal length; tensors of a GPU, or with a gradient; a list in itself
         return None
     return array if array.dtype.kind in kinds else None
 
@@ -279,7 +279,8 @@ def _plain_array(value: Any, kinds: str) -> np.ndarray | None:
 def _is_masked(value: Any) -> bool:
     """Whether values are masked, in a list of arrays, too."""
     if isinstance(value, (list, tuple)):
-        return any(map(_is_masked, value))
+        kinds = set(map(type, value))  # first: lists of numbers alone, such as live input, are looked through in no time
+        return any(issubclass(kind, (list, tuple, np.ma.MaskedArray)) for kind in kinds) and any(map(_is_masked, value))
     return isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)
 
 

@@ -34,7 +34,7 @@ from lava_1m1t1r.device.measurement import Measurement, read_csv, write_csv
 from lava_1m1t1r.device.montecarlo import monte_carlo
 from lava_1m1t1r.device.network import DeviceNetwork
 from lava_1m1t1r.device.paper import figure_4ab
-from lava_1m1t1r.errors import InputError, MissingDependencyError, number, told_least, told_most, whole, workers_of
+from lava_1m1t1r.errors import InputError, MissingDependencyError, array_of, number, told_least, told_most, whole, workers_of
 from lava_1m1t1r.export import TARGETS, spice_neuron
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.fast.stream import Stream
@@ -364,6 +364,13 @@ def test_what_numpy_holds_besides_numbers_is_none(value):
     for check in (number, whole, workers_of):
         with pytest.raises(InputError, match="x must be"):
             check(value, "x")
+
+
+def test_a_list_in_itself_is_no_array():
+    value = [0.5]
+    value.append(value)
+    with pytest.raises(InputError, match="x must hold real numbers"):
+        array_of(value, "x")
 
 
 def test_an_array_of_one_number_is_not_shown_as_that_number():
