@@ -198,7 +198,7 @@ def check_ended(cells: np.ndarray, volts: float, p: DeviceParams) -> None:
 
 def checked_start(start: Any, n: int, p: DeviceParams) -> list[np.ndarray]:
     """State (filament, residue, gate) at which ``n`` devices start, () or (n,) each; an InputError says what it must be."""
-    three = isinstance(start, (tuple, list, np.ndarray)) and not (isinstance(start, np.ndarray) and start.ndim == 0) and len(start) == 3
+    three = start.shape[:1] == (3,) if isinstance(start, np.ndarray) else isinstance(start, (tuple, list)) and len(start) == 3
     require(three, "simulate.start", "be (filament, residue, gate voltage)", start)
     names = ("filament [1]", "residue [1]", "gate voltage [V]")
     values = [numbers(value, f"simulate.start: {name}", (0, 1), "() or (N,)") for name, value in zip(names, start, strict=True)]

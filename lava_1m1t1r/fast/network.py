@@ -203,7 +203,8 @@ class RunningLayer:
 
     def weigh(self, events: Events, out: np.ndarray) -> None:
         """Add weighted sums of the events to ``out`` (T, N)."""
-        kernels.weigh(*events, self.fast.plain_wiring[0], self.memory.image, out)
+        synapse, *_ = self.fast.plain_wiring
+        kernels.weigh(*events, synapse, self.memory.image, out)
 
     def neurons(self, events: Events, steps: int, spikes: np.ndarray, trace: tuple[np.ndarray, ...]) -> None:
         """Advance the neurons by ``steps`` into ``spikes`` (T, N) and ``trace``."""

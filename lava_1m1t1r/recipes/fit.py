@@ -363,9 +363,8 @@ def fit(
         with torch.no_grad():  # learned delays are drawn at the first call, and processes agree on sizes before it
             network(torch.from_numpy(train.dense([0])).float().transpose(1, 2))
     loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
-    # with a generator of its own: a loader draws a number for its workers, and from torch's own one this would change the training
-    own = {"collate_fn": _as_it_is, "generator": torch.Generator()}
-    watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, **own)
+    own = torch.Generator()  # a loader draws a number for its workers: from torch's own generator this would change the training
+    watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is, generator=own)
     with _quiet():
         alike = callbacks.Alike(run | {"epoch of the checkpoint": None if found is None else found["epoch"]})
         called = [alike, callbacks.Ended(), curve, *_callbacks(last, epochs, patience, best, on_epoch, progress)]
