@@ -224,6 +224,12 @@ def test_another_run_is_refused_by_the_name_of_its_option(name, last):
     assert last.read_bytes() == before
 
 
+def test_a_choice_that_the_earlier_version_did_not_have_is_not_asked_for(last):
+    retold(lambda tree: (run := entry(tree, "run")[1]["map"]).remove(next(pair for pair in run if pair[0] == "taps")))(last)
+    with pytest.raises(InputError, match="--taps must .*, None; got .*Use the version .* had no such choice, to go on. Or start afresh"):
+        train(last.parent, dataclasses.replace(TASK, taps=(0, 3)), resume=True)
+
+
 def test_a_run_of_other_processes_is_refused(last, monkeypatch):
     monkeypatch.setattr(fit, "processes", lambda: (0, 2, 2))
     monkeypatch.setattr(fit, "_trainer", lambda *_: pytest.fail("it goes on"))
