@@ -91,6 +91,14 @@ def test_classes_without_names_go_by_their_numbers(shipped, named, labels, outpu
     assert bool(re.search(hint, capsys.readouterr().err)) == named
 
 
+def test_validation_is_numbered_as_the_network_also_where_only_the_network_names_the_classes_of_the_training(tmp_path, shipped):
+    begin = start.start(shipped, split())
+    words = ("two", "zero", "one")
+    path = write_shd(tmp_path / "valid.h5", replace(spoken((6,), seed=1), keys=words))
+    watched = data.validation_of(begin.split, path)
+    assert [shipped.classes[label] for label in watched.labels] == [words[label] for label in spoken((6,), seed=1).labels]
+
+
 def test_outputs_without_names_get_those_of_the_data_only_where_all_have_one():
     hidden = Layer(0, "dense", (5,), 20, np.full((5, 20), 250, np.int32), neuron=M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2)))
     net = NetDescription((hidden, Layer(1, "affine", (2,), 5, np.full((2, 5), 40, np.int32))))

@@ -21,7 +21,7 @@ class Start(NamedTuple):
 
     net: NetDescription
     split: Split
-    """The data, with classes numbered as the network's outputs."""
+    """The data, with classes numbered as the network's outputs, and named as these where they have no names of their own."""
     classes: tuple[str, ...]
     """Names of the outputs; none where nothing names them."""
     outputs: int
@@ -62,15 +62,15 @@ def start(net: NetDescription, split: Split) -> Start:
     labels = np.concatenate([split.train.labels, split.test.labels])
     needed = int(labels.max(initial=0)) + 1
     theirs, heard = names_of(split, needed), occurring(split.train, split.test)
-    if net.classes and heard and set(heard) <= set(net.classes):
-        train = numbered_as(net.classes, split.train, "the training set", name)
-        split = replace(split, train=train, test=numbered_as(net.classes, split.test, other=name))
-        return Start(net, split, net.classes, net.outputs, True)
-    if not (net.classes and heard) and needed <= net.outputs:
-        if net.classes and needed < net.outputs:
+    if net.classes and (set(heard) <= set(net.classes) if heard else needed <= net.outputs):
+        if not heard and needed < net.outputs:
             first, cure = listed(net.classes[:needed], 3), "Are they others? Name them (keys)."
             hint(f"the classes of the data have no names: they are taken for the first of {name}'s ({first}). {cure}")
-        return Start(net, split, net.classes or (theirs if needed == net.outputs else ()), net.outputs, True)
+        train = numbered_as(net.classes, split.train, "the training set", name)
+        split = replace(split, train=train, test=numbered_as(net.classes, split.test, other=name))  # named, if they were not
+        return Start(net, split, net.classes, net.outputs, True)
+    if not net.classes and needed <= net.outputs:
+        return Start(net, split, theirs if needed == net.outputs else (), net.outputs, True)
     known = f"({net.outputs}: {listed(net.classes, 3)})" if net.classes else f"({net.outputs} outputs)"
     own = f"({len(heard)}: {listed(heard, 3)})" if heard else f"(0 to {needed - 1})"
     hint(f"the classes of the data {own} are not those of {name} {known}: they get a readout of their own, which starts afresh.")
