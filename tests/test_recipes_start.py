@@ -99,6 +99,14 @@ def test_validation_is_numbered_as_the_network_also_where_only_the_network_names
     assert [shipped.classes[label] for label in watched.labels] == [words[label] for label in spoken((6,), seed=1).labels]
 
 
+def test_validation_is_numbered_as_the_test_set_where_training_has_fewer_classes(tmp_path):
+    for place, (name, keys) in enumerate((("train", ("a", "b", "c")), ("test", ("a", "x", "y")), ("valid", ("y", "a", "z")))):
+        write_shd(tmp_path / f"{name}.h5", replace(spoken((6,), seed=place), keys=keys))
+    found = data.load(tmp_path / "train.h5", test=tmp_path / "test.h5")
+    watched = data.validation_of(found, tmp_path / "valid.h5")
+    assert found.test.keys == ("a", "b", "c", "x", "y") and watched.labels.tolist() == [4, 0, 5] * 2
+
+
 def test_outputs_without_names_get_those_of_the_data_only_where_all_have_one():
     hidden = Layer(0, "dense", (5,), 20, np.full((5, 20), 250, np.int32), neuron=M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2)))
     net = NetDescription((hidden, Layer(1, "affine", (2,), 5, np.full((2, 5), 40, np.int32))))

@@ -152,7 +152,7 @@ def _alike(train: EventSet, test: EventSet) -> tuple[EventSet, EventSet]:
 
 
 def validation_of(split: Split, path: str | os.PathLike) -> EventSet:
-    """A file's utterances, to watch training by; classes are numbered as in training.
+    """A file's utterances, to watch training by; classes are numbered as in the split.
 
     Hints tell of utterances that are in the training or in the test set, too.
 
@@ -172,7 +172,8 @@ def validation_of(split: Split, path: str | os.PathLike) -> EventSet:
     spikes = _spikes_of(events)
     for of, known in (("training", split.train), ("test", split.test)):
         _require_others(split.name, what, spikes, of, known)
-    return numbered_as(split.train.keys, events, "the validation set")
+    names = max(split.train.keys, split.test.keys, key=len)  # those of outputs: classes of the test set alone follow the others
+    return numbered_as(names, events, "the validation set")
 
 
 def _apart(split: Split, separate: bool = True) -> Split:
