@@ -18,7 +18,7 @@ import numpy as np
 from .._support.cores import cores
 from .._support.progress import bar
 from .._support.threads import shared
-from ..errors import array_of, given, number, require, whole, workers_of
+from ..errors import array_of, given, number, require, told_least, told_most, whole, workers_of
 from .events import N_CHANNELS
 
 RATE = 48_000
@@ -195,7 +195,8 @@ def _checked(audio: np.ndarray, rate: int) -> np.ndarray:
     duration = len(audio) / rate
     cure = "Cut it into utterances, or leave out the file."
     bounds = f"last {MIN_DURATION} to {MAX_DURATION} s"
-    require(MIN_DURATION <= duration <= MAX_DURATION, "audio", bounds, f"{duration:.3f} s", cure)
+    told = told_most(duration) if duration < MIN_DURATION else told_least(duration)  # not as a bound that it misses by a sample
+    require(MIN_DURATION <= duration <= MAX_DURATION, "audio", bounds, f"{told} s", cure)
     middle = 1 << 8 * audio.itemsize - 1 if audio.dtype.kind == "u" else 0
     audio = audio.astype(np.float64) - middle
     require(np.all(np.isfinite(audio)), "audio", "be finite", f"{np.sum(~np.isfinite(audio))} samples that are not")
