@@ -428,15 +428,24 @@ def test_classes_are_numbered_as_the_networks(tmp_path, capsys):
     for name, keys, labels in (
         ("some", ("eins", "two"), [0, 1, 0]),
         ("all", net.classes, [11, 2, 11]),
-        ("foreign", ("un", "two"), [0, 1, 0]),
+        ("foreign", ("zero", "un", "two"), [0, 1, 2]),
+        ("moved", ("un", "two"), [0, 1, 0]),
     ):
         path = tmp_path / f"{name}.h5"
         write_shd(path, EventSet.from_utterances(spikes, labels, [0, 0, 0], keys=keys))
         args = cli.parser().parse_args(["simulate", "shipped", "--data", str(path), "--all-speakers"])
-        answers[name] = _samples.frames_to_test(args, net).frames.labels.tolist()
-    assert answers == {"some": [11, 2, 11], "all": [11, 2, 11], "foreign": [0, 1, 0]}
+        if name == "moved":  # by number, "two" would be "one"
+            with pytest.raises(
+                InputError, match="classes of the data must be the network's .*'two' has number 1 in the data, 2 in the network"
+            ):
+                _samples.frames_to_test(args, net)
+        else:
+            answers[name] = _samples.frames_to_test(args, net).frames.labels.tolist()
+    assert answers == {"some": [11, 2, 11], "all": [11, 2, 11], "foreign": [0, 1, 2]}
     said = capsys.readouterr().err
-    assert "hint: the classes of the data (2: un, two) are not those of the network (20: zero, one, two, ...): it has no un. Was" in said
+    assert (
+        "hint: the classes of the data (3: zero, un, two) are not those of the network (20: zero, one, two, ...): it has no un. Was" in said
+    )
 
 
 def test_utterances_of_other_data_are_refused_however_few_are_asked_for(small_file, tmp_path, capsys):

@@ -189,15 +189,24 @@ def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None
 
 
 def _numbered(events: Any, net: Any) -> Any:
-    """Events with their classes numbered as in the network, if it has class names; prints a hint where the data do not seem to match."""
+    """Events with their classes numbered as in the network, if it has class names; prints a hint where the data do not seem to match.
+
+    Names that the network does not have may be its own in other words, and go by their numbers: unless others show that these differ.
+    """
     from ..recipes import data
 
     found, names = set(events.labels.tolist()), data.occurring(events)
     if net.classes and names:
         if set(names) <= set(net.classes):
             return data.numbered_as(net.classes, events, "the data", "the network")
-        own, known = (f"({len(some)}: {listed(some, 3)})" for some in (names, net.classes))
         others = [name for name in names if name not in net.classes]
+        moved = [name for name in names if name in net.classes and net.classes.index(name) != events.keys.index(name)]
+        if moved:
+            rule = f"be the network's ({listed(net.classes, 3)}): {moved[0]!r} has number {events.keys.index(moved[0])} in the data, "
+            rule += f"{net.classes.index(moved[0])} in the network"
+            cure = "Leave out the utterances of other classes, or name these as the network does."
+            require(False, "classes of the data", rule, listed(others), cure)
+        own, known = (f"({len(some)}: {listed(some, 3)})" for some in (names, net.classes))
         which = f": it has no {listed(others, 3)}" if len(others) < len(names) else ""
         text = f"the classes of the data {own} are not those of the network {known}{which}"
     elif max(found, default=-1) + 1 != net.outputs:
