@@ -16,7 +16,7 @@ from lava_1m1t1r._support.files import as_json
 from lava_1m1t1r.convolution import Convolution
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
 from lava_1m1t1r.errors import FormatError, InputError
-from lava_1m1t1r.export import TARGETS, c_target, loihi_target, rtl_target, rules, spice_target
+from lava_1m1t1r.export import TARGETS, c_target, loihi_target, output, rtl_target, rules, spice_target
 from lava_1m1t1r.export.frames import samples
 from lava_1m1t1r.export.output import MARK, STAGE, check_folder, write_folder
 from lava_1m1t1r.export.report import Report, compared
@@ -289,12 +289,11 @@ def test_a_file_called_almost_as_the_mark_is_foreign(tmp_path):
 def test_the_root_of_all_files_is_refused_at_once(rng, tmp_path, monkeypatch):
     """Three names are enough; and a link is a file of the user's, wherever it leads."""
 
-    def walk(self, pattern):
-        for number in range(3):
-            yield self / f"{number}.txt"
+    def walk(folder):
+        yield folder, [], ["0.txt", "1.txt", "2.txt"]
         raise AssertionError("walks on")
 
-    monkeypatch.setattr(Path, "rglob", walk)
+    monkeypatch.setattr(os, "walk", walk)
     with pytest.raises(InputError, match=r"got \['0.txt', '1.txt', '2.txt'\]"):
         TARGETS["c"](good(rng), tmp_path)
     monkeypatch.undo()
@@ -399,6 +398,60 @@ def test_what_a_lost_machine_left_is_replaced(tmp_path, monkeypatch):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7 and len(list(out.glob(f"{STAGE}*"))) == 1
     write_folder(out, {"a.txt": "5", "d.txt": "6"})
     assert contents(out) == {MARK: "a.txt\nd.txt\n", "a.txt": "5", "d.txt": "6"}
+
+
+def test_a_stage_that_vanishes_as_it_is_replaced_costs_no_former_export(tmp_path, monkeypatch):
+    """Its own export removes it, which was refused or has ended; putting back what cannot come back lost the rest of a former export."""
+    write_folder(tmp_path, {"a.txt": "1", "b.txt": "2"})
+    stage, real = tmp_path / f"{STAGE}{2**22 + 1}-x", os.replace
+    stage.mkdir()
+
+    def vanishing(source, target):
+        if source == stage:
+            stage.rmdir()
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", vanishing)
+    write_folder(tmp_path, {"a.txt": "3", "c.txt": "4"})
+    assert contents(tmp_path) == {MARK: "a.txt\nc.txt\n", "a.txt": "3", "c.txt": "4"}
+
+
+def test_a_stage_that_begins_after_the_look_for_others_is_left_alone(tmp_path, monkeypatch):
+    """Its export sees ours, and is refused; until then it needs its stage."""
+    write_folder(tmp_path, {"a.txt": "1"})
+    stage, real = tmp_path / f"{STAGE}{os.getppid()}-x", output._write
+    monkeypatch.setattr(output, "_write", lambda folder, given: (real(folder, given), stage.mkdir()))
+    write_folder(tmp_path, {"a.txt": "2"})
+    assert stage.is_dir() and (tmp_path / "a.txt").read_text() == "2"
+
+
+def test_folders_that_vanish_while_a_folder_is_looked_through_do_not_disturb(tmp_path, monkeypatch):
+    write_folder(tmp_path, {"a.txt": "1"})
+    stage, real = tmp_path / f"{STAGE}{2**22 + 1}-x", os.scandir
+    stage.mkdir()
+
+    def vanishing(path="."):
+        if str(path) == str(stage):
+            stage.rmdir()
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    check_folder(tmp_path)
+    assert not stage.exists()
+
+
+def test_of_two_exports_that_make_one_folder_the_later_is_refused(tmp_path, monkeypatch):
+    real, out = output._write, tmp_path / "out"
+
+    def overtaken(folder, given):
+        monkeypatch.setattr(output, "_write", real)
+        write_folder(out, {"b.txt": "2"})
+        real(folder, given)
+
+    monkeypatch.setattr(output, "_write", overtaken)
+    with pytest.raises(InputError, match="output folder must not be filled by another export; got 'one that it has made meanwhile'"):
+        write_folder(out, {"a.txt": "1"})
+    assert contents(out) == {MARK: "b.txt\n", "b.txt": "2"} and list(tmp_path.iterdir()) == [out]
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system that takes no files")

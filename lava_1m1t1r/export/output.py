@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +17,7 @@ MARK = ".lava_1m1t1r_export"
 STAGE = f"{MARK}.part-"
 """Beginning of the name of a folder whose files wait to be moved, or were left when the machine was lost meanwhile; the number of the
 process follows."""
+_ALONE, _WAIT = "not be filled by another export", "Wait for its end."
 _stages: set[str] = set()  # of this process
 
 
@@ -47,7 +48,11 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
             made = Path(stage, "new")
             made.mkdir()  # with the rights that any new folder gets there; the stage is nobody else's
             _write(made, contents)
-            os.replace(made, out)
+            try:
+                os.replace(made, out)
+            except OSError:
+                require(not out.exists(), "output folder", _ALONE, "one that it has made meanwhile", _WAIT)
+                raise
 
 
 @contextmanager
@@ -56,7 +61,7 @@ def _at_work(stage: Path) -> Iterator[None]:
     _stages.add(stage.name)
     try:
         others = [path for path in stage.parent.glob(f"{STAGE}*") if path != stage and _is_alive(path)]
-        require(not others, "output folder", "not be filled by another export", [path.name for path in others], "Wait for its end.")
+        require(not others, "output folder", _ALONE, [path.name for path in others], _WAIT)
         yield
     finally:
         _stages.discard(stage.name)
@@ -89,19 +94,21 @@ def _replace(out: Path, stage: Path, contents: Mapping[str, str | bytes]) -> Non
     before.write_text(_listed(former - {MARK}), "utf-8")  # whatever the locale, which may not know what was no text
     both.write_text(_listed({*former, *contents} - {MARK}), "utf-8")
     arriving = {name.split("/")[0] for name in contents}
-    leaving = arriving | {name.split("/")[0] for name in former - {MARK}} | {path.name for path in out.glob(f"{STAGE}*")}
-    moves = [(out / name, old / name) for name in leaving - {stage.name}] + [(new / name, out / name) for name in arriving]
+    left = {path.name for path in out.glob(f"{STAGE}*") if not _is_alive(path)}
+    leaving = arriving | {name.split("/")[0] for name in former - {MARK}} | left
+    moves = [(out / name, old / name) for name in leaving] + [(new / name, out / name) for name in arriving]
     begun: list[tuple[Path, Path]] = []
     try:
         os.replace(both, out / MARK)
         for source, target in moves:
             if os.path.lexists(source):
                 begun.append((source, target))  # before the move: Ctrl-C may come between the two
-                os.replace(source, target)
+                with suppress(FileNotFoundError):  # a stage that is just being removed by its export, which was refused or has ended
+                    os.replace(source, target)
         os.replace(new / MARK, out / MARK)
     except BaseException:
         for source, target in reversed(begun):
-            if not os.path.lexists(source):
+            if not os.path.lexists(source) and os.path.lexists(target):
                 os.replace(target, source)
         if former:
             os.replace(before, out / MARK)
@@ -118,10 +125,17 @@ def check_folder(out_dir: str | os.PathLike) -> None:
     if not out.exists():
         return
     ours = _marked(out)
-    names = (path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
-    others = (name for name in names if name not in ours and not name.startswith(STAGE))
+    others = (name for name in _files(out) if name not in ours and not name.startswith(STAGE))
     foreign = list(islice(others, 3))  # no more: it may be the root of all files
     require(not foreign, "output folder", "hold nothing but a former export", foreign, "Remove these files or name another folder.")
+
+
+def _files(out: Path) -> Iterator[str]:
+    """Names of all in a folder that is no folder, relative to it. What another export removes meanwhile is passed over."""
+    for folder, folders, files in os.walk(out):
+        links = (name for name in folders if Path(folder, name).is_symlink())
+        for name in (*files, *links):
+            yield Path(folder, name).relative_to(out).as_posix()
 
 
 def _marked(out: Path) -> set[str]:
