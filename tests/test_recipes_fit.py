@@ -779,6 +779,26 @@ def test_the_demo_trains_with_what_suits_its_data(tmp_path, monkeypatch):
     assert asked == [{"augmentation": Augmentation.suiting(task), "resume": True}]
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_demo_that_starts_afresh_leaves_no_checkpoint_of_another_to_go_on_from(resume, tmp_path, monkeypatch):
+    """Ended before it came to CUBA and resumed, it trained its first network to the end, and was refused at an earlier run's CUBA."""
+    from lava_1m1t1r.recipes import CHECKPOINT_FILE, data, demo, fit
+
+    pytest.importorskip("matplotlib")
+
+    def ended(*_, **_options):
+        raise KeyboardInterrupt
+
+    heard, of_cuba = spoken((6, 6)), tmp_path / "cuba" / CHECKPOINT_FILE
+    split = data.Split(heard.of_speakers(0), heard.of_speakers(1), "words", "speaker 1")
+    of_cuba.parent.mkdir()
+    of_cuba.write_text("of an earlier run")
+    monkeypatch.setattr(fit, "fit", ended)
+    with pytest.raises(KeyboardInterrupt):
+        demo.demo(data.fitted(RECIPES["recordings"].replace(hidden=4), split), split, tmp_path, resume=resume)
+    assert of_cuba.exists() == resume
+
+
 def test_the_demo_states_energies_of_its_spikes_and_of_the_slowed_down_device():
     from lava_1m1t1r.device.energy import spike_energy
     from lava_1m1t1r.recipes import page

@@ -18,7 +18,7 @@ from ..arithmetic import WEIGHT_ONE
 from ..errors import path_of
 from ..netx.schema import read
 from ..report.html import NETWORK_REPORT, PAGE_FILE, RESULTS_FILE, withdraw
-from . import CUBA_FILE, NETWORK_FILE, data
+from . import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, data
 from .adapt import note_usual
 from .evaluate import differences, evaluate, in_lava
 from .page import Found, Worked, page_of, worked_out
@@ -58,6 +58,8 @@ def demo(
     started = time.monotonic()
     train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
     say(f"{len(train)} training and {len(test)} test utterances ({split.held_out}); training {task.channels}-{task.hidden}-{task.classes}")
+    if not resume:  # of an earlier run: should this one end before it comes to CUBA, the next would be refused to go on from that
+        (folder / "cuba" / CHECKPOINT_FILE).unlink(missing_ok=True)
     net = network.m1t1r(task)
     curve = fit.fit(net, task, train, folder, augmentation=Augmentation.suiting(task), resume=resume).curve
     net.eval()
