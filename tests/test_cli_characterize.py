@@ -126,7 +126,7 @@ def test_characteristics_are_of_the_seed_and_the_pulses_that_are_given(tmp_path,
     assert "The six characteristics of ZHAO2025_FIG2<" in page and "<img" not in page
 
 
-def test_figures_of_an_earlier_device_do_not_stand_beside_anothers_numbers(tmp_path, monkeypatch):
+def test_figures_and_energies_of_an_earlier_device_do_not_stand_beside_anothers_numbers(tmp_path, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
@@ -137,6 +137,10 @@ def test_figures_of_an_earlier_device_do_not_stand_beside_anothers_numbers(tmp_p
     monkeypatch.setattr(device.figures, "folder", stopped)
     assert cli.main([*given, "--set", "r_control=1e8"]) == 130
     assert {path.name for path in tmp_path.iterdir()} == {"characteristics.txt", "characteristics.json", "energy.txt"}
+    former = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(device.energy, "scaling", stopped)
+    assert cli.main([*given, "--set", "r_control=1e7"]) == 130
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == former
 
 
 def test_the_papers_numbers_stand_on_a_page(tmp_path, monkeypatch, capsys):

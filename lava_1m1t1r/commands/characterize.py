@@ -168,14 +168,13 @@ def _characterize(args: argparse.Namespace, p: DeviceParams, out: Path) -> dict[
     from ..device.figures import SUMMARY, energy_scaling, figure_file, folder
 
     result = characterize(p, args.volt, args.width, seed=args.seed, progress=True, **_trials(args))
-    out.mkdir(parents=True, exist_ok=True)
+    energy = spike_energy(p, result.volt, result.width)
+    curves, energies = scaling(energy), text([energy])
+    out.mkdir(parents=True, exist_ok=True)  # only now: an earlier device's numbers stay whole, or all make room
     withdraw(out, "characteristics.html", "energy_scaling.png", SUMMARY, *map(figure_file, NAMES))
     write_text(out / "characteristics.txt", result.text())
-    found = {"device": p.as_dict(), **result.as_dict()}
-    energy = spike_energy(p, result.volt, result.width)
-    curves = scaling(energy)
-    energies = text([energy])
     write_text(out / "energy.txt", energies)
+    found = {"device": p.as_dict(), **result.as_dict()}
     found |= {"energy": energy.as_dict(), "energy_scaling": curves}
     write_json(out / "characteristics.json", found)
     print(result.text())
