@@ -142,16 +142,18 @@ atexit.register(again, "atexit")
 FORKS = """
 import os, threading
 import numpy as np
-from lava_1m1t1r._support import threads
+from lava_1m1t1r._support import progress, threads
 from lava_1m1t1r.datasets import membrane
 from lava_1m1t1r.netx.hdf5 import predict
 
 frames = (np.random.default_rng(0).random((6, 20, 8)) < 0.1).astype(int)
 before = predict({net!r}, frames, threads=2)
+unseen = open(os.devnull, "w")
+progress.say("in the parent", unseen)
 taken = threading.Event()
 
 def hold():
-    with membrane._tabulating:
+    with membrane._tabulating, progress._bars()._lock:
         taken.set()
         threading.Event().wait()
 
@@ -159,6 +161,7 @@ threading.Thread(target=hold, daemon=True).start()
 taken.wait()
 child = os.fork()
 if child == 0:
+    progress.say("in the child", unseen)
     same = (predict({net!r}, frames, threads=2) == before).all() and threading.active_count() > 1
     with membrane._tabulating:
         os._exit(0 if same else 3)

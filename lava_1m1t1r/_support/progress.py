@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
+from .threads import in_child
+
 DELAY = 1.0
 """Time before a bar appears [s]: shorter work needs none."""
 ELAPSED = "{desc}: {elapsed}"
@@ -61,6 +63,13 @@ def _bars() -> Any:
         _lock = threading.RLock()
 
     return Bars
+
+
+@in_child
+def _renew() -> None:
+    """Another lock: the thread that held it is not there in a forked child, whose next line or bar would wait for it."""
+    if _bars.cache_info().currsize:
+        _bars()._lock = threading.RLock()
 
 
 @contextmanager
