@@ -29,17 +29,13 @@ MAX_MATRIX = 1 << 24
 
 
 def accepted(net: str | os.PathLike | NetDescription, out_dir: str | os.PathLike, rules: Iterable[Rule]) -> NetDescription:
-    """Return the network, of a file or as it is, that a target takes by its rules, for a folder that its export may fill."""
+    """Return the network, of a file or as it is, that a target takes by its rules, of which the first broken one raises, for a folder that
+    its export may fill."""
     check_folder(out_dir)
     net = described(net)
-    check(net, rules)
-    return net
-
-
-def check(net: NetDescription, rules: Iterable[Rule]) -> None:
-    """Run all rules; the first broken one raises."""
     for rule in rules:
         rule(net)
+    return net
 
 
 def layers_hold_their_weights(net: NetDescription) -> None:
