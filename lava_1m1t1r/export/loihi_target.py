@@ -89,16 +89,15 @@ def deploy_loihi(
     layers = layer_resources(net)
     rows = verdicts(net, layers, chips)
     _require_kept(net, rows)
-    shape = net.sizes
     written = _net_file(net)
     random = frames is None
     frames = drawn(net, 2, 100, seed) if random else batched(frames)
     files: dict[str, str | bytes] = {
         NET_FILE: written,
         "resources.txt": table(layers, rows),
-        "resources.json": _json({"network": shape, "chips": chips, "layers": [vars(x) for x in layers], "limits": rows}),
+        "resources.json": _json({"network": net.sizes, "chips": chips, "layers": [vars(x) for x in layers], "limits": rows}),
     }
-    files |= {f"handoff/{name}": content for name, content in _pack(net, frames, shape).items()} | {f"handoff/{NET_FILE}": written}
+    files |= {f"handoff/{name}": content for name, content in _pack(net, frames).items()} | {f"handoff/{NET_FILE}": written}
     facts: dict[str, Any] = {
         "cores": sum(x.cores for x in layers),
         "of": rows[0]["value"],
@@ -186,7 +185,7 @@ def _net_file(net: NetDescription) -> bytes:
         return path.read_bytes()
 
 
-def _pack(net: NetDescription, frames: np.ndarray, shape: str) -> dict[str, str | bytes]:
+def _pack(net: NetDescription, frames: np.ndarray) -> dict[str, str | bytes]:
     package = resources.files(__package__.rpartition(".")[0])
     run = FastNetwork(net).run(frames, record="all", threads=1)
     traces: dict[str, np.ndarray] = {"frames": frames, "out": run.out}
@@ -203,7 +202,7 @@ def _pack(net: NetDescription, frames: np.ndarray, shape: str) -> dict[str, str 
         "process.py": (package / "proc" / "m1t1r" / "process.py").read_text(),
         "models.py": (package / "proc" / "m1t1r" / "models.py").read_text(),
         "fixed_point.md": (package / "FIXED_POINT.md").read_text(),
-        "nc_model.py": skeleton.replace("@VERSION@", __version__).replace("@SHAPE@", shape),
+        "nc_model.py": skeleton.replace("@VERSION@", __version__).replace("@SHAPE@", net.sizes),
     }
 
 
