@@ -154,7 +154,7 @@ def _read_layer(group: Any, index: int, where: str, shape_before: tuple[int, ...
     fields: dict[str, Any] = {"neuron": _read_neuron(group["neuron"], where, size)} if "neuron" in group else {}
     source = _read_source(group, kind, where, shape, shape_before)
     fields |= {"weight": source.weight, "conv": source.conv}
-    if source.conv is not None and "neuron" in fields and kind == "pool":
+    if kind == "pool" and source.conv is not None:
         images.check_pooling(source.conv, fields["neuron"], where)
     elif "neuron" not in fields and kind == "dense":
         kind = "affine"  # lava-dl writes its Affine without dynamics as a dense layer without neuron
