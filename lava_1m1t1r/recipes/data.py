@@ -122,10 +122,10 @@ def _with_file(path: Path, test: str | os.PathLike) -> Split:
 def _left_out(path: Path, leave_out: str | int | None) -> Split:
     """A file whose speaker ``leave_out``, or the last one, makes the test set."""
     events = read_shd(path)
-    require(len(events) > 0, f"{path}", "hold at least one utterance", 0)
+    require(len(events) > 0, str(path), "hold at least one utterance", 0)
     speakers = sorted(set(events.speakers.tolist()))
     named = "names no speakers" if speakers == [-1] else speakers
-    require(len(speakers) > 1, f"{path}", "hold at least two speakers, so that one can be left out", named, _OTHERWISE)
+    require(len(speakers) > 1, str(path), "hold at least two speakers, so that one can be left out", named, _OTHERWISE)
     who = speakers[-1] if leave_out is None else events.speaker(leave_out, "leave_out (--leave-out)")
     name = events.speaker_names[who] if 0 <= who < len(events.speaker_names) else f"speaker {who}"
     unknown = int(np.count_nonzero(events.speakers == -1))
@@ -165,10 +165,10 @@ def validation_of(split: Split, path: str | os.PathLike) -> EventSet:
     """
     path = path_of(path, "validation (--validation-data)")
     events, what = read_shd(path), f"the validation set (the file {path.name})"
-    require(len(events) > 0, f"{path}", "hold at least one utterance", 0)
-    require(len(events.times) > 0, f"{path}", "hold at least one spike", f"{len(events)} empty utterances")
+    require(len(events) > 0, str(path), "hold at least one utterance", 0)
+    require(len(events.times) > 0, str(path), "hold at least one spike", f"{len(events)} empty utterances")
     channels = split.train.n_channels
-    require(events.n_channels == channels, f"{path}", f"have {channels} channels, as the training set", events.n_channels)
+    require(events.n_channels == channels, str(path), f"have {channels} channels, as the training set", events.n_channels)
     spikes = _spikes_of(events)
     for of, known in (("training", split.train), ("test", split.test)):
         _require_others(split.name, what, spikes, of, known)
