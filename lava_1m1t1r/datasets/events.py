@@ -145,9 +145,10 @@ class EventSet(ByValue):
         InputError
             If an argument breaks its rule.
         """
-        paired = isinstance(spikes, Sequence) and all(len(pair) == 2 for pair in spikes if isinstance(pair, (tuple, list)))
-        paired = paired and all(isinstance(pair, (tuple, list)) and np.ndim(pair[0]) == np.ndim(pair[1]) == 1 for pair in spikes)
-        paired = paired and all(len(times) == len(units) for times, units in spikes)
+        paired = isinstance(spikes, Sequence) and all(
+            isinstance(pair, (tuple, list)) and len(pair) == 2 and list(map(np.ndim, pair)) == [1, 1] and len(pair[0]) == len(pair[1])
+            for pair in spikes
+        )
         require(paired, "from_utterances.spikes", "be a list of (times, units), each (E,)", spikes)
         rule = "be a list, one label an utterance"
         if not isinstance(labels, (list, tuple)):
