@@ -188,7 +188,9 @@ def test_a_charged_network_spikes_less(tmp_path):
     assert 0 < spikes[5.0] < 0.8 * spikes[None]
 
 
-def test_the_charge_for_spikes_sets_in_over_the_first_third(tmp_path, monkeypatch):
+@pytest.mark.parametrize("neurons", [(12,), (3, 2, 2)])
+def test_the_charge_for_spikes_sets_in_over_the_first_third(neurons, monkeypatch):
+    """By utterance, of images too."""
     import torch
 
     from lava_1m1t1r.recipes import fit, network
@@ -196,25 +198,11 @@ def test_the_charge_for_spikes_sets_in_over_the_first_third(tmp_path, monkeypatc
     task, _ = toy(spike_cost=2.0)
     task = task.replace(spike_limit=30.0)
     learner = fit.Learner(network.m1t1r(task), task, 90, None)
-    learner.spikes = torch.zeros(2, 12, 40)
-    learner.spikes[0, :, :5] = 1  # 60 spikes: 30 above the limit; the other utterance has none
+    learner.spikes = torch.zeros(2, *neurons, 40)
+    learner.spikes[0, ..., :5] = 1  # 60 spikes of 12 neurons: 30 above the limit; the other utterance has none
     for step, share in ((0, 0.0), (15, 0.5), (30, 1.0), (80, 1.0)):
         monkeypatch.setattr(fit.Learner, "global_step", step, raising=False)
         assert float(learner._charge()) == pytest.approx(2.0 * share * (30 / 2) / 12)
-
-
-def test_the_spikes_of_images_are_charged_by_utterance(monkeypatch):
-    import torch
-
-    from lava_1m1t1r.recipes import fit, network
-
-    task, _ = toy(spike_cost=2.0)
-    task = task.replace(spike_limit=30.0)
-    learner = fit.Learner(network.m1t1r(task), task, 90, None)
-    learner.spikes = torch.zeros(2, 3, 2, 2, 40)
-    learner.spikes[0, ..., :5] = 1  # 60 spikes of 12 neurons
-    monkeypatch.setattr(fit.Learner, "global_step", 80, raising=False)
-    assert float(learner._charge()) == pytest.approx(2.0 * (30 / 2) / 12)
 
 
 @pytest.mark.filterwarnings("ignore")
