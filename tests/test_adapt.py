@@ -132,7 +132,7 @@ def with_cuba(net):
     return replace(net, layers=tuple(layers), usual=None)
 
 
-def test_a_network_that_cannot_be_adapted_is_left_as_it_is(net, frames, tmp_path):
+def test_a_network_that_cannot_be_adapted_is_left_as_it_is(net, tmp_path):
     cuba = with_cuba(net)
     write(tmp_path / "cuba.net", cuba)
     before = (tmp_path / "cuba.net").read_bytes()

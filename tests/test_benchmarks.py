@@ -138,7 +138,7 @@ def test_all_ways_to_run_a_graph_give_the_same_spikes(monkeypatch, tmp_path):
         lava_runtime.ways(lava_runtime.options().parse_args(["--steps", "30", "--repeats", "2"]))
 
 
-def test_brian2_runs_the_librarys_equations(tmp_path):
+def test_brian2_runs_the_librarys_equations():
     """The statements written for Brian2 are Python as well: run here by numpy, they are the floating-point step."""
     from lava_1m1t1r.benchmarks import in_brian2
     from lava_1m1t1r.reference import CompiledNeurons

@@ -430,7 +430,7 @@ def test_a_user_without_a_home_is_told_in_a_line_and_no_package_is_taken_for_dam
     assert done.returncode == 2 and done.stderr.startswith("lava-1m1t1r characterize: HOME must name a folder"), done.stderr
 
 
-def test_a_pipe_that_breaks_within_is_a_bug_and_not_a_reader_that_left(tmp_path):
+def test_a_pipe_that_breaks_within_is_a_bug_and_not_a_reader_that_left():
     script = (
         "from lava_1m1t1r import cli; from lava_1m1t1r.commands import doctor\n"
         "def run(args): raise BrokenPipeError('a pipe of its own')\n"

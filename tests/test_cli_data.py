@@ -285,7 +285,7 @@ def test_a_constant_offset_that_hides_the_sound_is_told(offset, told, tmp_path):
         wav_folder(tmp_path / "wavs", progress=False)
 
 
-def test_speakers_with_accents_are_found_whichever_system_made_the_files(tmp_path):
+def test_speakers_with_accents_are_found_whichever_system_made_the_files():
     """macOS spells them as a letter and a mark, at which a pattern's \\w ends."""
     speaker_of = encode._speaker_by(r"_(\w+)_")
     assert [speaker_of(Path(f"1_{name}_2.wav")) for name in ("zoe", "zoe\u0308", "zo\u00eb")] == ["zoe", "zo\u00eb", "zo\u00eb"]

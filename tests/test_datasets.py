@@ -226,7 +226,7 @@ def test_a_caller_whose_numpy_raises_at_underflow_reads_and_writes_as_any_other(
     assert np.array_equal(read_shd(tmp_path / "x.h5").times, events.times) and len(split.train) == len(split.test) == 2
 
 
-def test_float16_times_are_widened_before_use(path, events):
+def test_float16_times_are_widened_before_use(path):
     # 1e6 is beyond float16: microseconds computed there would be inf
     assert np.all(np.isfinite(read_shd(path).times * 1e6))
 
@@ -402,7 +402,7 @@ def test_numbers_of_channels_are_stored_whole(tmp_path, channels):
     assert back.n_channels == channels and back.units.tolist() == [channels - 1]
 
 
-def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, events):
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path):
     """Here the limit of the size of a file stands for it; the HDF5 library writing to the disk itself dies of it."""
     code = """if True:
         import resource, signal, sys

@@ -138,7 +138,7 @@ def test_what_is_on_its_way_does_not_reach_the_next_sample_and_fused_equals_comp
 
 
 @pytest.mark.train
-def test_training_writes_the_network_that_it_trains(tmp_path, rng, frames):
+def test_training_writes_the_network_that_it_trains(tmp_path, frames):
     torch = pytest.importorskip("torch")
     pytest.importorskip("lava.lib.dl.slayer")
     from lava_1m1t1r.recipes import network as networks
@@ -163,7 +163,7 @@ def test_training_writes_the_network_that_it_trains(tmp_path, rng, frames):
 
 
 @pytest.mark.train
-def test_lines_are_smoothed_each_by_itself_and_pass_gradients_on(rng):
+def test_lines_are_smoothed_each_by_itself_and_pass_gradients_on():
     torch = pytest.importorskip("torch")
     pytest.importorskip("lava.lib.dl.slayer")
     from lava_1m1t1r.benchmarks.peers import Blur

@@ -60,7 +60,7 @@ def test_the_readme_is_one_page_and_names_its_command(target):
 
 
 @pytest.mark.parametrize("target", SCRIPTED)
-def test_options_are_arguments_of_the_targets_function(target, monkeypatch):
+def test_options_are_arguments_of_the_targets_function(target):
     """And have its defaults."""
     parser = cli.parser()
     given = vars(parser.parse_args(["deploy", target, "shipped", "-o", "out"]))

@@ -511,7 +511,7 @@ def test_too_large_counts_are_refused(rng, tmp_path):
 
 
 @pytest.mark.needs("iverilog")
-def test_a_field_beyond_seventeen_bits_is_looked_up_where_it_is(rng):
+def test_a_field_beyond_seventeen_bits_is_looked_up_where_it_is():
     # V_MAX below 2^17 and a stretch of nearly two: the field's table has its end beyond 2^17
     device = replace(presets.ZHAO2025_FIG2, v0=np.array([0.3, 0.3, 0.2]), v_ref=1.2)
     neuron = M1T1RNeuron(StepParams(device, dt=1e-3, v_unit=0.25, v_in_max=7.0))
@@ -683,7 +683,7 @@ endmodule
 
 @pytest.mark.needs("iverilog")
 @pytest.mark.parametrize("lines", [(), (Layer(0, "delay_lines", (6,), 3, delay=np.array([0, 2, 1, 1, 0, 3], np.int32)),)])
-def test_a_reset_of_one_cycle_at_any_time_and_channels_that_are_not_there(lines, rng, tmp_path):
+def test_a_reset_of_one_cycle_at_any_time_and_channels_that_are_not_there(lines, tmp_path):
     # 3 channels have numbers of 2 bits: number 3 is none of them, and its row would be that of a recurrent spike
     copies = 1 + len(lines)
     weight, weight_rec = np.full((2, 3 * copies), 112 // copies, np.int32), np.array([[0, 254], [254, 0]], np.int32)

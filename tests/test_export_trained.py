@@ -117,7 +117,7 @@ def test_the_exact_graph_is_the_network(shape, tmp_path):
     assert report.facts["exact graph read back"] == "equal"
 
 
-def test_norse_runs_the_portable_graph_of_a_trained_recurrent_network(tmp_path):
+def test_norse_runs_the_portable_graph_of_a_trained_recurrent_network():
     for package in ("nir", "norse", "nirtorch"):
         pytest.importorskip(package, reason=f"needs {package}")
     import nir

@@ -307,7 +307,7 @@ def test_lava_dls_own_files_give_its_spikes(kind, tmp_path):
     assert tap.values().any() and np.array_equal(tap.values(), result.out[0])
 
 
-def test_poolings_that_lava_dl_mixes_are_refused_for_its_neurons(net, tmp_path):
+def test_poolings_that_lava_dl_mixes_are_refused_for_its_neurons(tmp_path):
     conv = pooling(INPUTS, (3, 3), (1, 1), (1, 1))
     layer = image(0, "pool", conv, np.full((1, 1, 3, 3), 64), CubaNeuron(512, 128, 80))
     with pytest.raises(FormatError, match=r"layer/0/stride must be the kernel's height, 3.*mixes neighbouring channels"):

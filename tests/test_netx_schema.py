@@ -261,7 +261,7 @@ def test_damage_is_named(path, kind):
         (-3, -200, "fit 8 signed bits.*; got -200"),
     ],
 )
-def test_the_one_wrong_weight_is_shown_with_its_place(others, one, words, path, tmp_path):
+def test_the_one_wrong_weight_is_shown_with_its_place(others, one, words, path):
     weight = np.full((4, 5), others, np.float64)
     weight[3, 2] = one
     with h5py.File(path, "r+") as file:
@@ -456,7 +456,7 @@ def test_names_of_the_outputs_come_back(net, tmp_path):
     assert not (tmp_path / "b.net").exists()
 
 
-def test_files_know_how_often_neurons_spike_in_training(net, path):
+def test_files_know_how_often_neurons_spike_in_training(path):
     usual = Usual(np.linspace(0, 3, 7), 90)
     before = schema.read(path)
     schema.note_usual(path, Usual(np.ones(7), 80))

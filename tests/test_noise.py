@@ -22,7 +22,7 @@ def test_xorshift_of_one():
     assert noise.compiled_draw(1) == 0x42021
 
 
-def test_draws_stay_in_32_bits_and_never_stop(rng):
+def test_draws_stay_in_32_bits_and_never_stop():
     state = np.append(noise.start(0, 0, 500), [1, 0xFFFFFFFF])
     for _ in range(50):
         state = noise.draw(state)

@@ -109,7 +109,7 @@ def test_a_bias_does_not_turn_the_sign_of_the_largest_inputs(sign):
 
 
 @pytest.mark.parametrize("tag", BOTH)
-def test_cascade_of_two_neurons(rng, tag):
+def test_cascade_of_two_neurons(tag):
     """Spikes of the first drive the second through Lava's Dense, which hands them on one step later."""
     steps = 200
     x = np.full((steps, 2), 500)
@@ -145,7 +145,7 @@ def test_drives_a_lif(rng, tag):
 
 @pytest.mark.parametrize("tag", BOTH)
 @pytest.mark.parametrize("synapse", ("dense", "sparse"))
-def test_is_driven_by_lifs_and_closes_a_loop(rng, tag, synapse):
+def test_is_driven_by_lifs_and_closes_a_loop(tag, synapse):
     """LIF -> synapse -> M1T1R -> synapse -> LIF, in Lava's own runtime, which would lock a loop without buffers."""
     lif = LIF(shape=(4,), bias_mant=[40, 50, 60, 70], vth=100, du=4095, dv=0, bias_exp=0 if tag == "floating_pt" else 6)
     weights = 8 * np.array([[60, 0, 0, 60], [0, 60, 60, 0], [30, 30, 0, 60]])
@@ -202,7 +202,7 @@ def test_reset_equals_a_fresh_runtime(rng, tag):
     assert np.array_equal(spikes, np.stack([first] * 3))
 
 
-def test_reset_may_leave_the_generators_running(rng):
+def test_reset_may_leave_the_generators_running():
     device = replace(FIG2, sigma1=5e-3, sigma2=1e-3)
     x = np.full((60, 8), 440)
     neuron = driven(np.vstack([x, x]), params=device, seed=1, reset_interval=60, rewind=False)
@@ -211,7 +211,7 @@ def test_reset_may_leave_the_generators_running(rng):
     assert not np.array_equal(*spikes)
 
 
-def test_drop_last_keeps_spikes_of_one_sample_from_the_next(rng):
+def test_drop_last_keeps_spikes_of_one_sample_from_the_next():
     x = np.full((30, 3), 560)
     neuron = driven(np.vstack([x, x]), params=FIG2, reset_interval=7, drop_last=True)
     plain = driven(np.vstack([x, x]), params=FIG2, reset_interval=7)
@@ -236,7 +236,7 @@ def test_the_device_when_none_is_given_goes_on_firing():
     assert usual[200:].sum() > 5 * table1[200:].sum() > 0
 
 
-def test_states_can_be_set(rng):
+def test_states_can_be_set():
     neuron = driven(np.zeros((4, 3), int), params=FIG2)
     with InProcess(neuron, config("fixed_pt")) as session:
         session.run(1)

@@ -235,7 +235,7 @@ def test_wrong_frames_and_forcing_are_refused():
             run(net, np.ones((3, 2), int), forced=forced)
 
 
-def test_networks_of_other_neurons_or_none_are_refused(rng):
+def test_networks_of_other_neurons_or_none_are_refused():
     from lava_1m1t1r.description import CubaNeuron, Layer
 
     weight = np.ones((2, 2), np.int32)

@@ -187,7 +187,7 @@ def test_devices_and_options_of_training_come_with_it(rng):
         ({"weight": np.zeros((3, 3), np.int32)}, r"layer/0 weight must have shape"),
     ],
 )
-def test_what_no_block_trains_is_refused(change, words, rng):
+def test_what_no_block_trains_is_refused(change, words):
     layer = Layer(0, "dense", (3,), 4, np.full((3, 4), 20, np.int32), neuron=CubaNeuron(9, 9, 80))
     with pytest.raises(InputError, match=words):
         restored(NetDescription((replace(layer, **change),)))

@@ -94,7 +94,7 @@ def test_more_drive_never_fires_later(name, seed):
     assert np.all(np.diff(first) <= 0)
 
 
-def test_a_step_fires_once_however_many_substeps_fire(rng):
+def test_a_step_fires_once_however_many_substeps_fire():
     params = DEVICES["Fig. 2, 16 substeps"]
     run = reference.run(params, drive(params, 1, 200, 4))
     assert run.spike.dtype == bool and run.turn_on.dtype == bool

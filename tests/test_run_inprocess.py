@@ -558,7 +558,7 @@ def test_an_exception_surfaces_at_once_with_the_process_named(fault, text, cause
         session.run(1)
 
 
-def test_what_a_signal_handler_of_the_users_raises_is_no_models_fault(monkeypatch):
+def test_what_a_signal_handler_of_the_users_raises_is_no_models_fault():
     class EnoughError(Exception):
         pass
 

@@ -80,7 +80,7 @@ def test_rows_that_cannot_run_are_skipped_with_a_word(monkeypatch, tmp_path, cap
         training_step.main(["--batch", "0"])
 
 
-def test_a_row_that_breaks_is_no_row_that_is_skipped(tmp_path, capsys):
+def test_a_row_that_breaks_is_no_row_that_is_skipped(capsys):
     order = ["--batch", "2", "--steps", "3", "--inputs", "4", "--hidden", str(10**15), "--repeats", "1", "--threads", "1"]
     assert training_step.main([*order, "--only", "dense matrix"]) == 1
     assert "FAILED: exit code 1" in capsys.readouterr().out

@@ -163,7 +163,7 @@ def test_synthesised_words_have_the_classes_of_their_names_where_one_before_them
         ({"n_channels": 710}, "inner ear's 700 channels; got 710"),
     ],
 )
-def test_what_cannot_be_spoken_is_refused(changes, words, tmp_path, monkeypatch):
+def test_what_cannot_be_spoken_is_refused(changes, words, monkeypatch):
     monkeypatch.setattr(voices, "synthesize", lambda *_: pytest.fail("it began"))
     events = people(**changes)
     split = data.Split(events.without_speakers(1), events.of_speakers(1), "people", "speaker 1")
