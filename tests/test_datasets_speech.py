@@ -5,7 +5,6 @@ import struct
 import sys
 import wave
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,9 +27,6 @@ from lava_1m1t1r.datasets import (
     write_shd,
 )
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
-
-ROOT = Path(__file__).resolve().parents[1]
-
 
 # --- speech -------------------------------------------------------------------------------------------------------
 
