@@ -23,6 +23,7 @@ from lava_1m1t1r.compiled import compiled, named, plain
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription, check_frames
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork, LayerRecord, Result, Stream, synapses
+from lava_1m1t1r.fast.network import RunningLayer
 from lava_1m1t1r.netx import hdf5
 from lava_1m1t1r.reference_network import run as run_loops
 
@@ -232,7 +233,7 @@ def test_networks_run_in_several_threads_at_once(rng):
 def test_layers_in_use_share_nothing_that_is_written(floating, rng):
     """Threads would write into each other's input."""
     layer = FastNetwork(made(rng), floating).layers[0]
-    written = [[*run.neuron.state, run.neuron.generator, run.neuron.v_in, *run.memory] for run in (layer.start(), layer.start())]
+    written = [[*run.neuron.state, run.neuron.generator, run.neuron.v_in, *run.memory] for run in map(RunningLayer, (layer, layer))]
     assert not any(np.shares_memory(a, b) for a, b in zip(*written, strict=True))
 
 

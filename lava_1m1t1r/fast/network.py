@@ -108,13 +108,13 @@ class FastNetwork:
     def _run_sample(self, frames: np.ndarray, records: Sequence[LayerRecord], b: int) -> None:
         events = events_of(self.net.arriving(frames))
         for layer, record in zip(self.layers, records, strict=True):
-            out = layer.start().run(events, frames.shape[0], record, b)
+            out = RunningLayer(layer).run(events, frames.shape[0], record, b)
             if layer is not self.layers[-1]:
                 events = events_of(out)
 
 
 class FastLayer:
-    """Constants of one layer, laid out for the kernels; :meth:`start` gives it memory."""
+    """Constants of one layer, laid out for the kernels."""
 
     def __init__(self, layer: Layer, floating: bool):
         self.layer = layer
@@ -155,10 +155,6 @@ class FastLayer:
         wide: np.ndarray = np.zeros((rows.shape[0], self.width), rows.dtype)
         wide[:, : self.size] = rows
         return wide
-
-    def start(self) -> RunningLayer:
-        """A copy with memory of its own, at rest."""
-        return RunningLayer(self)
 
     def empty(self, batch: int, steps: int, record: str | None, last: bool) -> LayerRecord:
         """Return empty arrays for the layer's record: as ``record`` asks, and always the output of the ``last`` layer."""

@@ -40,7 +40,7 @@ class Stream:
     def reset(self) -> None:
         """Back to rest, generators rewound."""
         self.steps = 0
-        self._layers = [_StepLayer(layer.start()) for layer in self.network.layers]
+        self._layers = [_StepLayer(RunningLayer(layer)) for layer in self.network.layers]
         lines = self.network.net.delay_lines
         self._lines = None if lines is None else LinesRun(lines.own_delay, lines.inputs)
 
