@@ -390,8 +390,6 @@ def integrate(
 ) -> tuple:
     """Integrate every device of ``table`` over the stimulus; return the events' times, kinds and devices.
 
-    ``cells`` (N,) are the starting states and become the final ones; ``samples`` (R, T, N) is filled.
-
     Parameters
     ----------
     table : (N,) records of :func:`.constants.constants`
@@ -400,8 +398,8 @@ def integrate(
         Starting states; become the final ones.
     edges : (S + 1,) float
         Times at which the pieces of the input begin and end [s].
-    volts : (S,) or (S, N) float
-        Input voltages [V].
+    volts : (S, 1) or (S, N) float
+        Input voltages [V]: one column for all devices, or one each.
     c : Control
         Step control.
     dt : float
