@@ -32,11 +32,11 @@ def sources(network: DeviceNetwork, patterns: Sequence[np.ndarray]) -> dict[str,
 
 def netlist(network: DeviceNetwork) -> str:
     """Everything but the stimulus: to be included by a deck that drives rows ``r0_<input>`` and the read noise's ``z`` nodes."""
-    net = network.net
-    tick = TICK * network.dt
+    net, v_read = network.net, network.cells.v_read
+    tick, edge = TICK * network.dt, EDGE * network.dt
     lines = [
         f"* Network of {len(net.active)} layers, network step {network.dt:g} s; weights as conductances of {network.cells}",
-        f"* To be driven: rows r0_<input>, by pulses of {network.cells.v_read:g} V, one network step long"
+        f"* To be driven: rows r0_<input>, by pulses of {v_read:g} V, one network step long"
         + ("; z<layer>_<neuron>, by a unit normal number each step (0 V: no read noise)" if network.cells.read_noise > 0 else ""),
         f"Vclock clock_a 0 PULSE(0 1 {network.dt:.10e} {tick:.4e} {tick:.4e} {network.dt / 2:.10e} {network.dt:.10e})",
         f"Vclear clear_a 0 PULSE(0 1 {network.dt + 4 * tick:.10e} {tick:.4e} {tick:.4e} {2 * tick:.4e} {network.dt:.10e})",
@@ -46,10 +46,8 @@ def netlist(network: DeviceNetwork) -> str:
         f".model logic adc_bridge(in_low=0.5 in_high=0.5 {_delays(network.dt)})",
         ".model pulled d_pullup(load=1e-12)",
         f".model stage d_dff({_delays(network.dt, 'clk', 'set', 'reset', 'rise', 'fall')} ic=0)",
+        f".model driver dac_bridge(out_low=0 out_high={v_read:.6e} t_rise={edge:.4e} t_fall={edge:.4e})",
     ]
-    v_read = network.cells.v_read
-    edge = EDGE * network.dt
-    lines.append(f".model driver dac_bridge(out_low=0 out_high={v_read:.6e} t_rise={edge:.4e} t_fall={edge:.4e})")
     for place, (layer, crossbar) in enumerate(zip(net.active, network.crossbars, strict=True)):
         squares = crossbar.squares / v_read**2
         lines += _crossbar(place, crossbar)
