@@ -160,9 +160,10 @@ def _copied(value: tuple[dict[str, Any], ...], shared: dict[int, object]) -> tup
         memo = _Memo(shared, kinds, whole)  # a new one, for a copy that fails leaves half-filled containers in it
         try:
             copied = copy.deepcopy(value, memo)
-            if whole or not memo.torn():
+            torn = memo.torn()
+            if whole or not torn:
                 return copied
-            whole = memo.torn()
+            whole = torn
         except Exception as error:
             if isinstance(error, RecursionError) and len(_copying(error.__traceback__)) > _DEEPEST:
                 cure = "Nest them less deeply, or raise sys.setrecursionlimit."
