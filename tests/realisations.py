@@ -155,7 +155,7 @@ def image_layer(index: int, kind: str, inputs: tuple[int, int, int], features: A
     return m1t1r_layer(index, params, weight, conv=conv, bias=bias, delay=delay)
 
 
-def draw_images(features: tuple[str, ...], rng: np.random.Generator, steps: int = 120) -> Drawn:
+def draw_images(features: tuple[str, ...], rng: np.random.Generator) -> Drawn:
     """Frames as images, one or two layers that see them, and a dense layer."""
     inputs = tuple(rng.integers((1, 5, 5), (5, 9, 9)).tolist())
     layers = [image_layer(0, "convolution", inputs, features, rng, 24.0)]
@@ -166,7 +166,7 @@ def draw_images(features: tuple[str, ...], rng: np.random.Generator, steps: int 
     params = StepParams(presets.ZHAO2025_FIG2, v_unit=unit(features), substeps=2)
     dense = {"weight_rec": recurrent, "bias": np.full(outputs, int(260 * V_UNIT / unit(features)))}
     layers.append(m1t1r_layer(len(layers), params, weights(rng, outputs, last.size, 60.0, odd), **dense))
-    frames = (rng.random((steps, int(np.prod(inputs)))) < 0.45).astype(np.int64)
+    frames = (rng.random((120, int(np.prod(inputs)))) < 0.45).astype(np.int64)
     return Drawn(seeded(layers, int(rng.integers(0, 1 << 31))), frames, set(features))
 
 

@@ -12,10 +12,10 @@ from lava_1m1t1r.answers import Adapting, adapted, adapted_accuracy, of_each, ov
 from lava_1m1t1r.errors import InputError
 
 
-def stranger(favoured, words, classes=4, seed=0):
+def stranger(favoured, words, seed=0):
     """Sums that tell each word by a little, and favour one class by much."""
-    labels = np.random.default_rng(seed).integers(0, classes, words)
-    sums = np.random.default_rng(seed + 1).integers(0, 3, (words, classes)) + 20 * np.eye(classes, dtype=np.int64)[labels]
+    labels = np.random.default_rng(seed).integers(0, 4, words)
+    sums = np.random.default_rng(seed + 1).integers(0, 3, (words, 4)) + 20 * np.eye(4, dtype=np.int64)[labels]
     sums[:, favoured] += 100
     return sums, labels
 

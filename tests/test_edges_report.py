@@ -47,7 +47,7 @@ def page(tmp_path_factory):
     return report.save(tmp_path_factory.mktemp("report") / "report.html")
 
 
-def browse(folder, target, *options, scheme="light"):
+def browse(folder, target, *options, scheme):
     dark = ("--blink-settings=preferredColorScheme=0",) if scheme == "dark" else ()
     quiet = (
         "--no-sandbox",

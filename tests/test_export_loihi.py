@@ -277,7 +277,7 @@ def test_notes_and_classes(rng, tmp_path):
     assert any(note.startswith("Layers 0, 1 need microcode") for note in two.notes) and two.facts["classes"] == ["a", "b", "c"]
 
 
-def cuba_network(rng, kind="plain"):
+def cuba_network(rng, kind):
     """Whose first layer is recurrent, has delays, or is a convolution, or is one that lava-dl runs otherwise."""
     neuron = CubaNeuron(1024, 128, 640)
 

@@ -258,18 +258,18 @@ def test_names_of_classes_are_in_the_report_and_in_comments(rng, tmp_path):
     assert "// layer_0: layer 0 (dense_rec, 13 -> 7)" in text
 
 
-def lint(sources, name):
+def lint(sources):
     """Messages of Verilator's lint about the design, with nothing switched off that a user would have to switch off."""
     with scratch() as folder:
         tools.write_sources(sources, folder)
         verilog = [file for file in sources if file.endswith(".v") and file != "bench.v"]
-        return tools.ended(["verilator", "--lint-only", "-Wall", "--top-module", name, *verilog], folder).stderr.decode()
+        return tools.ended(["verilator", "--lint-only", "-Wall", "--top-module", "net", *verilog], folder).stderr.decode()
 
 
 @verilator
 @pytest.mark.parametrize("name", nets.NETWORKS)
 def test_lint_is_clean(name, rng):
-    assert lint(drawn(nets.network(name, rng)), "net") == ""
+    assert lint(drawn(nets.network(name, rng))) == ""
 
 
 @verilator
@@ -277,7 +277,7 @@ def test_lint_is_clean_with_a_negative_weight_of_input_neurons(rng):
     net = nets.network("input_neurons_odd_weights_and_average", rng)
     first = net.layers[0]
     assert first.kind == "input" and first.weight is not None
-    assert lint(drawn(replace(net, layers=(replace(first, weight=-np.abs(first.weight)), *net.layers[1:]))), "net") == ""
+    assert lint(drawn(replace(net, layers=(replace(first, weight=-np.abs(first.weight)), *net.layers[1:])))) == ""
 
 
 def lined(rng, channels, copies, longest):
@@ -292,7 +292,7 @@ def lined(rng, channels, copies, longest):
 def test_delay_lines_of_any_number_of_channels(channels, copies, longest, rng):
     """Where channels fill their number's bits, each number is one of them."""
     net = lined(rng, channels, copies, longest)
-    assert lint(drawn(net), "net") == ""
+    assert lint(drawn(net)) == ""
     if channels in (1, 4):
         found = nets.simulated(net, drawn(net, 1), nets.frames(rng, net, steps=80, rate=0.4), "verilator")
         assert "all equal" in found["simulated by verilator"]
@@ -520,7 +520,7 @@ def test_a_field_beyond_seventeen_bits_is_looked_up_where_it_is():
     frames = (np.arange(0, 40, 2)[None, :, None] * np.ones((1, 1, 3))).astype(np.int16)
     assert "all equal" in nets.simulated(net, drawn(net), frames)["simulated by icarus"]
     if shutil.which("verilator"):
-        assert lint(drawn(net), "net") == ""
+        assert lint(drawn(net)) == ""
 
 
 @pytest.mark.needs("iverilog")

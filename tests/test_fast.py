@@ -51,8 +51,8 @@ def made(rng, sizes=(13, 6), channels=17, noise=0.0, readout=True, recurrent=Tru
     return NetDescription(tuple(layers))
 
 
-def frames(rng, batch=3, steps=150, channels=17, rate=0.4):
-    return (rng.random((batch, steps, channels)) < rate).astype(np.uint8)
+def frames(rng, batch=3, steps=150):
+    return (rng.random((batch, steps, 17)) < 0.4).astype(np.uint8)
 
 
 def dense(weight, bias=0):

@@ -22,7 +22,7 @@ HETEROGENEOUS = {**NEURON, "shared_param": False}
 STEPS, CHANNELS = 80, 30
 
 
-def blocks(kind, neuron=NEURON):
+def blocks(kind, neuron):
     cuba = slayer.block.cuba
     delay = kind == "delays"
     made = [

@@ -232,11 +232,11 @@ CLOSE = {
 """Least shares of first spikes, and of spikes of whole trains, that come at the same step +- 1, by device and drive (FIXED_POINT.md)."""
 
 
-def of_one_height(params, regular, steps=500, size=1000):
+def of_one_height(params, regular):
     """Pulses of a height of its own for each neuron, at random or every other step."""
     rng, top = np.random.default_rng(5), params.v_max_count >> 6
-    on = (np.arange(steps) % 2 == 0)[:, None] if regular else rng.random((steps, size)) < 0.5
-    height = np.linspace(0.55, 0.95, size) if regular else rng.uniform(0.55, 0.95, size)
+    on = (np.arange(500) % 2 == 0)[:, None] if regular else rng.random((500, 1000)) < 0.5
+    height = np.linspace(0.55, 0.95, 1000) if regular else rng.uniform(0.55, 0.95, 1000)
     return (on * (height * top)).astype(int)
 
 

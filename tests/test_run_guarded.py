@@ -56,10 +56,10 @@ def nothing_left_behind(monkeypatch):
         yield
 
 
-def chain(fault="none", at=3):
+def chain(fault="none"):
     """Source, the breaking relay, sink."""
     data = np.arange(3 * T, dtype=float).reshape(3, T)
-    source, relay = Source(data=data), Faulty(fault=fault, at=at, name="relay")
+    source, relay = Source(data=data), Faulty(fault=fault, at=3, name="relay")
     sink = Sink(shape=(3,), buffer=T)
     source.s_out.connect(relay.a_in)
     relay.s_out.connect(sink.a_in)
@@ -419,17 +419,17 @@ def test_a_session_outside_a_with_statement_says_so():
 INTERRUPT = "import threading; threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start(); session.run(10**7)"
 
 
-def ran(ending, folder, seconds, **environment):
+def ran(ending, folder, **environment):
     """The script above, in a process of its own that is at home in a folder."""
     root = Path(__file__).parent.parent
     code = SCRIPT.format(processes=str(root / "tests" / "processes"), ending=ending)
     environment = {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, timeout=seconds, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, timeout=200, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("ending", ["", "sys.exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", INTERRUPT])
 def test_a_script_that_forgets_to_stop_leaves_nothing(ending, tmp_path):
-    done = ran(ending, tmp_path, 200, TMPDIR=str(tmp_path))
+    done = ran(ending, tmp_path, TMPDIR=str(tmp_path))
     assert done.stdout.startswith("ran"), done.stderr
     assert done.returncode == {"os": -9, "im": -2}.get(ending[:2], 0)
     assert done.stderr.count("Traceback") == (ending == INTERRUPT)  # the parent's own; the children leave in silence
@@ -452,7 +452,7 @@ def test_a_graph_runs_whatever_the_name_of_the_folder_of_temporary_files(length)
     with tempfile.TemporaryDirectory(dir="/tmp") as short:
         folder = Path(short, "x" * (length - len(short) - 1))
         folder.mkdir()
-        done = ran("session.stop()", folder, 200, TMPDIR=str(folder))
+        done = ran("session.stop()", folder, TMPDIR=str(folder))
         assert done.returncode == 0 and done.stdout.startswith("ran") and "Traceback" not in done.stderr, done.stderr
         assert not list(folder.iterdir())
 
@@ -464,7 +464,7 @@ def test_a_folder_of_temporary_files_that_was_cleaned_does_not_matter(tmp_path):
     """As a system may clean what is old, in the life of a kernel or a service; multiprocessing keeps the folder's name."""
     cleaned = "import shutil; from multiprocessing import util; place = util.get_temp_dir(); shutil.rmtree(place)"
     again = f"with {AGAIN} as again: again.run(2)\nos.mkdir(place)\nprint('again')"  # Python itself removes the folder at its end
-    done = ran(f"session.stop(); {cleaned}\n{again}", tmp_path, 200)
+    done = ran(f"session.stop(); {cleaned}\n{again}", tmp_path)
     assert done.returncode == 0 and done.stdout.endswith("again\n") and "Traceback" not in done.stderr, done.stderr
 
 
@@ -473,7 +473,7 @@ def test_too_few_open_files_are_told_with_the_limit(soft, tmp_path):
     few = "import resource; most = len(os.listdir('/proc/self/fd')) + 20; hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]"
     low = f"session.stop(); {few}; resource.setrlimit(resource.RLIMIT_NOFILE, (most, {'hard' if soft else 'most'}))"
     tried = f"try: {AGAIN}.__enter__()\nexcept Exception as error: print(most, hard, type(error).__name__, error)"
-    done = ran(f"{low}\n{tried}", tmp_path, 200)
+    done = ran(f"{low}\n{tried}", tmp_path)
     most, hard, kind, text = done.stdout.splitlines()[-1].split(maxsplit=3)
     assert kind == "TooManyFiles" and f"than the {most} that this process may have" in text, done
     assert (f"ulimit -n {hard}" in text) == soft and ("--ulimit nofile" in text) != soft

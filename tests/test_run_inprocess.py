@@ -525,8 +525,8 @@ def test_a_compiled_graph_runs_once(tmp_path):
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 
-def chain(fault, at=3):
-    source, relay = Source(data=np.ones((3, T))), Faulty(fault=fault, at=at, name="relay")
+def chain(fault):
+    source, relay = Source(data=np.ones((3, T))), Faulty(fault=fault, at=3, name="relay")
     sink = Sink(shape=(3,), buffer=T)
     sink.name = "sink"
     source.s_out.connect(relay.a_in)

@@ -360,11 +360,11 @@ def test_a_model_selects_from_ports():
     assert selecting.x.get().tolist() == [2 + 1000 * 3]  # each Dense sends what it got a step before
 
 
-def sent_later(port, values, seconds=0.3):
+def sent_later(port, values):
     """Have the user's code send to a port from another thread, a while into the run."""
 
     def send():
-        time.sleep(seconds)
+        time.sleep(0.3)
         for value in values:
             port.external_pipe_csp_send_port.send(np.array([float(value)]))
 

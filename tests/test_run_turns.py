@@ -17,9 +17,9 @@ from lava_1m1t1r.run.executor import Executor
 CONFIG = Loihi2SimCfg(select_tag="fixed_pt")
 
 
-def last_of_layers(n, loops):
-    """Last of ``n`` layers of LIF neurons, of which the first ``loops`` are recurrent."""
-    made = [LIF(shape=(2,), bias_mant=3, vth=5) for _ in range(n)]
+def last_of_layers(loops):
+    """Last of four layers of LIF neurons, of which the first ``loops`` are recurrent."""
+    made = [LIF(shape=(2,), bias_mant=3, vth=5) for _ in range(4)]
     for before, after in [*zip(made, made[1:], strict=False), *zip(made[:loops], made, strict=False)]:
         synapse = Dense(weights=np.eye(2))
         before.s_out.connect(synapse.s_in)
@@ -32,7 +32,7 @@ def last_of_layers(n, loops):
 def test_one_model_of_each_loop_waits_whatever_the_order_was(loops, seed, monkeypatch):
     waits, block = [], Executor.block
     monkeypatch.setattr(Executor, "block", lambda hub, channel: (waits.append(channel.sink), block(hub, channel)))
-    last, same = last_of_layers(4, loops), last_of_layers(4, loops)
+    last, same = last_of_layers(loops), last_of_layers(loops)
     with InProcess(last, CONFIG) as session:
         (domain,) = session._built.domains
         tasks = [domain.tasks[k] for k in np.random.default_rng(seed).permutation(len(domain.tasks))]

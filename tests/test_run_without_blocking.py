@@ -46,8 +46,8 @@ def relay(**config):
     return injector, extractor
 
 
-def fed_sink(size=30):
-    injector, sink = Injector(shape=(1,), buffer_size=3), Sink(shape=(1,), buffer=size)
+def fed_sink():
+    injector, sink = Injector(shape=(1,), buffer_size=3), Sink(shape=(1,), buffer=30)
     injector.out_port.connect(sink.a_in)
     return injector, sink
 

@@ -29,14 +29,13 @@ def linear(value, *terms):
     return value.detach() + sum(slope.detach() * (x - x.detach()) for x, slope in terms)
 
 
-def autograd_spikes(params: StepParams, a, spikes_of, states, surrogate: Surrogate, t: int, s, learned=None):
+def autograd_spikes(params: StepParams, a, spikes_of, states, surrogate: Surrogate, t: int, s, learned):
     """One network step of N neurons as a torch program, with the derivatives that the docstring of reverse.py declares.
 
     a: (B, N) input in units; states: integer states at the start; s: their differentiable stand-ins; learned: differentiable stand-ins
     of the neurons' constants, by name. Returns spikes, states.
     """
     f = {k: torch.from_numpy(np.array(v)) for k, v in params.floating(a.shape[1])._asdict().items()}
-    learned = learned or {}
     for name in ("filament_kept", "residue_kept", "transfer", "gate_kept"):
         if name in learned:
             assert torch.allclose(learned[name].detach(), f[name], rtol=1e-12)
@@ -160,7 +159,7 @@ def check(params, surrogate, recurrent, seed, batch=5, channels=9, size=70, step
     logs = {name: getattr(net.neuron.learned, f"log_{name}") for name in learn}
     got |= {name: log.grad for name, log in logs.items()}
     logs = {name: log.detach().clone().requires_grad_(True) for name, log in logs.items()}
-    learned = constants_of(params, logs) if learn else None
+    learned = constants_of(params, logs) if learn else {}
     params = net.neuron.params
 
     quantised = lambda s: s.pre_hook_fx(s.weight).detach().reshape(size, -1).requires_grad_(True)  # noqa: E731
