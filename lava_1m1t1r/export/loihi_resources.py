@@ -178,16 +178,15 @@ def _row(limit: Limit, needed: int, layer: int | None, times: int = 1) -> dict[s
     }
 
 
-def generators(layers: tuple[LayerResources, ...]) -> str:
-    """Sentence about the noise generators that take more than one state variable; empty where there are none."""
+def generators(layers: tuple[LayerResources, ...]) -> list[str]:
+    """Sentence about the noise generators that take more than one state variable, where there are any."""
     noisy = ", ".join(str(x.index) for x in layers if x.noisy)
-    if not noisy:
-        return ""
     bits = GENERATOR_WIDTH // GENERATOR_WORDS
-    return (
+    sentence = (
         f"The noise generators of layers {noisy} have {GENERATOR_WIDTH} bits, more than the {limits.STATE_BITS.value} of a state variable: "
         f"each takes {GENERATOR_WORDS} of {bits} bits, and a draw, counted as one operation, shifts across them."
     )
+    return [sentence] if noisy else []
 
 
 def table(layers: tuple[LayerResources, ...], rows: list[dict[str, Any]]) -> str:
@@ -200,7 +199,8 @@ def table(layers: tuple[LayerResources, ...], rows: list[dict[str, Any]]) -> str
         )
         lines.append(f"{x.index:>3} {x.kind:<12}{numbers}{x.cores:>6}  {x.set_by}")
     lines += ["", "kbit: synaptic memory of the layer. state: bits a neuron. operations: of a neuron and network step.", ""]
-    lines += [generators(layers), ""] if generators(layers) else []
+    for sentence in generators(layers):
+        lines += [sentence, ""]
     for row in rows:
         where = "network" if row["layer"] is None else f"layer {row['layer']}"
         mark = "kept  " if row["kept"] else "BROKEN"

@@ -131,7 +131,7 @@ def _notes(net: NetDescription, layers: tuple[LayerResources, ...]) -> list[str]
     ]
     if net.delay_lines is not None:
         notes.append("Delay lines are counted as axons of the first layer, several a channel; a chip's synapses delay them.")
-    notes += [generators(layers)] if generators(layers) else []
+    notes += generators(layers)
     if custom:
         loader = "lava_1m1t1r.netx loads it; lava-dl's own netx refuses the type 1M1T1R"
         layers_need = f"Layer {custom[0]} needs" if len(custom) == 1 else f"Layers {', '.join(map(str, custom))} need"
