@@ -95,7 +95,7 @@ def check_place(folder: Path, field: str, given: object) -> None:
     check_writable(there, field, given)
 
 
-def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequence[str] = ()) -> list[tuple[str, dict[str, str]]]:
+def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
     """Rows of a CSV file in UTF-8 under a head line, each with its place in words; spaces around names and values do not count.
 
     Parameters
@@ -113,7 +113,7 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
         and line.
     """
     path = file_of(path)
-    rows = []
+    rows, known = [], (*columns, *optional)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
@@ -123,10 +123,10 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
             require(not absent, str(path), f"have the columns {', '.join(columns)}", f"without {absent}", cure, FormatError)
             twice = sorted({name for name in names if names.count(name) > 1})
             require(not twice, str(path), "name each column once", twice, error=FormatError)
-            unread = [name for name in names if name and name not in (*columns, *optional)]
+            unread = [name for name in names if name and name not in known]
             if unread:  # maybe an optional one, misspelt
-                known = ", ".join((*columns, *optional))
-                warnings.warn(f"{path}: of the columns, these are not read: {', '.join(unread)}. Those that are: {known}.", stacklevel=3)
+                text = f"{path}: of the columns, these are not read: {', '.join(unread)}. Those that are: {', '.join(known)}."
+                warnings.warn(text, stacklevel=3)
             for row in reader:
                 where, beyond = f"{path}, line {reader.line_num}", [value for value in row.get(None, ()) if value.strip()]
                 cure = "Numbers have a point, not a comma; texts with a comma stand in quotes."
@@ -134,10 +134,10 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
                 torn = [value for value in row.values() if isinstance(value, str) and ("\n" in value or "\r" in value)]
                 cure = "Is a quote before it left open? Rows below would be taken for text."
                 require(not torn, where, "hold no value of several lines", torn, cure, FormatError)
-                rows.append((where, {name: (row.get(name) or "").strip() for name in (*columns, *optional)}))
+                rows.append((where, {name: (row.get(name) or "").strip() for name in known}))
     except (UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{path} must be a CSV file in UTF-8: {error}.") from error
-    require(rows, str(path), f"hold at least one row under the head line {','.join((*columns, *optional))}", "none", error=FormatError)
+    require(rows, str(path), f"hold at least one row under the head line {','.join(known)}", "none", error=FormatError)
     return rows
 
 
