@@ -66,6 +66,12 @@ def test_masked_spikes_of_an_utterance_are_refused(name):
         EventSet.from_utterances([tuple(pair.values())], [0])
 
 
+@pytest.mark.parametrize("pair", [([[0.1], [0.2, 0.3]], [1, 2]), ([[0.1]], [1]), ([0.1], [1, 2]), ([0.1],), 7])
+def test_utterances_that_are_no_pairs_of_rows_are_refused(pair):
+    with pytest.raises(InputError, match=r"from_utterances.spikes must be a list of \(times, units\), each \(E,\)"):
+        EventSet.from_utterances([([0.5], [3]), pair], [0, 0])
+
+
 def test_an_utterance_lasts_until_its_latest_spike_whatever_their_order():
     events = EventSet.from_utterances([([0.5, 0.2], [1, 2]), ([0.1, 0.3, 0.2], [1, 2, 3]), ([], []), ([0.25], [0])], [0, 1, 0, 1])
     assert [u.duration for u in events] == events.durations.tolist() == [0.5, np.float32(0.3), 0, 0.25]

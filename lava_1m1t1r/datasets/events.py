@@ -146,7 +146,7 @@ class EventSet(ByValue):
             If an argument breaks its rule.
         """
         paired = isinstance(spikes, Sequence) and all(
-            isinstance(pair, (tuple, list)) and len(pair) == 2 and list(map(np.ndim, pair)) == [1, 1] and len(pair[0]) == len(pair[1])
+            isinstance(pair, (tuple, list)) and len(pair) == 2 and all(map(_is_row, pair)) and len(pair[0]) == len(pair[1])
             for pair in spikes
         )
         require(paired, "from_utterances.spikes", "be a list of (times, units), each (E,)", spikes)
@@ -320,6 +320,13 @@ def as_index(index: Sequence[int] | np.ndarray, size: int, field: str) -> np.nda
     inside = index.size == 0 or (index.min() >= -size and index.max() < size)
     require(inside, field, f"lie within {size} utterances", index)
     return index
+
+
+def _is_row(values: Any) -> bool:
+    try:
+        return np.ndim(values) == 1
+    except ValueError:  # rows of unequal length
+        return False
 
 
 def _column(values: object, field: str, dtype: type) -> np.ndarray:
