@@ -32,7 +32,15 @@ def test_fitted_devices_limit_their_length_and_keep_the_published_parts(name):
     assert (p.r_on, p.r_off, p.c_gate, p.v_th) == (table.r_on, table.r_off, table.c_gate, table.v_th)
 
 
-@pytest.mark.parametrize(("volt", "latches"), [(0.732, False), (0.734, True)])
-def test_the_device_of_fig_2_latches_under_constant_input_from_where_its_description_says(volt, latches):
-    spikes = simulate(presets.ZHAO2025_FIG2, stimulus.constant(volt, 1.0), 1.0, 0, "events", rtol=1e-6).spike_times()
+@pytest.mark.parametrize(
+    ("device", "volt", "latches"),
+    [
+        (presets.ZHAO2025_FIG2, 0.732, False),
+        (presets.ZHAO2025_FIG2, 0.734, True),
+        (presets.ZHAO2025_FIG2_WIDE, 0.816, False),
+        (presets.ZHAO2025_FIG2_WIDE, 0.818, True),
+    ],
+)
+def test_the_devices_of_fig_2_latch_under_constant_input_from_where_their_descriptions_say(device, volt, latches):
+    spikes = simulate(device, stimulus.constant(volt, 1.0), 1.0, 0, "events", rtol=1e-6).spike_times()
     assert (spikes[-1] < 0.5) == latches
