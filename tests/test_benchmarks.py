@@ -43,6 +43,11 @@ def test_numbers_of_repeats_are_checked(table):
         table.main(["--repeats", "0"])
 
 
+def test_a_channel_has_at_most_one_spike_in_a_step():
+    with pytest.raises(InputError, match="--rate must be at most 1, .*; got 2.0"):  # 1 would be measured, and 2 be told in the JSON
+        training_step.main(["--rate", "2", "--only", "no such row"])
+
+
 def test_what_was_not_measured_is_null_in_json(tmp_path):
     table = Table("a table", ("ms", "MB"))
     table.add("a row", 1.5, float("nan"))

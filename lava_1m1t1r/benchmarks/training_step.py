@@ -62,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _measure_here(json.loads(args.row))
     shape = Shape(*(getattr(args, name) for name in Shape._fields))
     positive(args, *Shape._fields, "threads", "repeats")
+    require(args.rate <= 1, "--rate", "be at most 1, for a channel has one spike in a step", args.rate)
     require(0 < args.activity < 1, "--activity", "lie between 0 and 1", args.activity)
     require_jax(args)
     order = {"shape": shape, "threads": args.threads, "repeats": args.repeats, "activity": args.activity}
