@@ -265,6 +265,8 @@ def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monke
         accuracy.main([*arguments, "--learning-rate", "0"])
     with pytest.raises(ValueError, match="--spike-limit must be >= 0"):
         accuracy.main([*arguments, "--spike-limit", "-1"])
+    with pytest.raises(InputError, match="--spike-limit must be used with a row that has spikes; got 3.0"):
+        accuracy.main([*arguments, "--only", "GRU", "--spike-limit", "3"])
     with pytest.raises(ValueError, match="--only must occur in one of 1M1T1R"):
         accuracy.main([*arguments, "--only", "transformer"])
 

@@ -353,7 +353,9 @@ def _require_delays(args: argparse.Namespace, known: dict[str, Row], names: list
 
 
 def _require_limit(args: argparse.Namespace, known: dict[str, Row], names: list[str]) -> None:
-    """Refuse a cost of spikes where no row has a limit above which they cost."""
+    """Refuse a limit where no row has spikes, and a cost of spikes where no row has a limit above which they cost."""
+    silent, cure = all(name.startswith("GRU") for name in names), "The values of a GRU are no spikes. Choose other rows (--only)."
+    require(not silent or args.spike_limit is None, "--spike-limit", "be used with a row that has spikes", args.spike_limit, cure)
     limited = args.spike_limit is not None or any("spike_limit" in (known[name].changes or {}) for name in names)
     require(limited or args.spike_cost == Task.spike_cost, "--spike-cost", "be used with --spike-limit", args.spike_cost)
 
