@@ -362,6 +362,13 @@ def test_ablation_trains_every_variant_with_the_same_seeds(tmp_path, monkeypatch
     assert ablation.FULL in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("sigma, text", [("-1", "sigma1 .* must be >= 0"), ("2", "sigma1, sigma2 must be <= 1"), ("nan", "sigma1")])
+def test_ablation_refuses_noise_that_cannot_be_before_it_trains(monkeypatch, sigma, text):
+    monkeypatch.setattr(ablation.data, "load", None)  # no data are made
+    with pytest.raises(InputError, match=text):
+        ablation.main([*SMALL, "--sigma", sigma])
+
+
 def test_variants_change_what_they_say_and_nothing_else():
     device = presets.ZHAO2025_FIG2.scaled(40)
     changed = {}

@@ -117,8 +117,11 @@ def main(arguments: list[str] | None = None) -> int:
     args = own.parse_args(arguments)
     known = variants(args.sigma)
     chosen = checked(args, list(known))
+    base = Task("ablation", channels=args.channels, hidden=args.hidden, epochs=args.epochs, batch=args.batch)
+    for name in chosen:  # a noise that cannot be is refused before data are made, and other variants trained
+        base.step.replace(device=known[name].device(base.step.device)).fixed()
     split = data.load(None, train_per_class=args.train_per_class, test_per_class=args.test_per_class)
-    task = data.fitted(Task("ablation", channels=args.channels, hidden=args.hidden, epochs=args.epochs, batch=args.batch), split)
+    task = data.fitted(base, split)
     augmentation = chosen_augmentation(args)
     train, test = data.frames_of(split.train, task), data.frames_of(split.test, task)
 
