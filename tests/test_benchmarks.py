@@ -19,6 +19,7 @@ from lava_1m1t1r.benchmarks.table import Table, least, write_json
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import VerificationError
 from lava_1m1t1r.fast import FastNetwork
+from lava_1m1t1r.fast.network import RunningLayer
 from lava_1m1t1r.netx.schema import read
 from lava_1m1t1r.recipes import SHIPPED_NETWORK
 
@@ -63,7 +64,7 @@ def test_neurons_that_are_measured_alone_have_no_recurrent_weights(monkeypatch):
     monkeypatch.setattr(simulation_speed, "least", lambda *_: 1.0)
     simulation_speed._neurons_alone(8, 1, 20, 1)
     layer = made[0].layers[0]
-    assert layer.start().memory.ring.shape[1] == len(layer.plain_wiring[1]) == 0
+    assert RunningLayer(layer).memory.ring.shape[1] == len(layer.plain_wiring[1]) == 0
 
 
 @pytest.mark.timeout(900)
