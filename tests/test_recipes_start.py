@@ -91,6 +91,21 @@ def test_classes_without_names_go_by_their_numbers(shipped, named, labels, outpu
     assert bool(re.search(hint, capsys.readouterr().err)) == named
 
 
+@pytest.mark.train
+@pytest.mark.parametrize(("options", "words"), [((), "prepared"), (("--synthetic", "2"), "--synthetic must be used with data that name")])
+def test_the_networks_words_are_not_spoken_for_classes_without_names(options, words, tmp_path, monkeypatch, capsys):
+    """They may be others; nor is it proposed to speak them."""
+
+    def prepared(*_, **_options):
+        raise InputError("prepared")
+
+    path = write_shd(tmp_path / "unnamed.h5", events(labels=(0, 1, 19) * 4))
+    monkeypatch.setattr(data, "frames_of", prepared)
+    assert cli.main(["train", "--start", "shipped", "--data", str(path), *options, "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
+    said = capsys.readouterr().err
+    assert words in said and "--synthetic 200" not in said
+
+
 def test_validation_is_numbered_as_the_network_also_where_only_the_network_names_the_classes_of_the_training(tmp_path, shipped):
     begin = start.start(shipped, split())
     words = ("two", "zero", "one")

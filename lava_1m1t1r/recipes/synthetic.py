@@ -32,19 +32,17 @@ class Synthetic:
             whole(self.rate, "rate (--recorded-at)", least=MIN_RATE, most=MAX_RATE)
         check_language(self.language)
 
-    def added(self, split: Split) -> Split:
-        """Return the split with a larger training set.
-
-        Raises
-        ------
-        InputError
-            For data whose classes have no names, or that are not of the inner ear's channels.
-        """
-        field, names = "--synthetic", split.train.keys
-        require(len(names) > 0, field, "be used with data that name their classes", split.name, "Their file needs extra/keys.")
-        channels = split.train.n_channels
+    def check(self, split: Split) -> None:
+        """Raise an InputError for data whose classes have no names, or that are not of the inner ear's channels."""
+        field, channels = "--synthetic", split.train.n_channels
+        named = len(split.train.keys) > 0
+        require(named, field, "be used with data that name their classes", split.name, "Their file needs extra/keys.")
         require(channels == N_CHANNELS, field, f"be used with data of the inner ear's {N_CHANNELS} channels", channels)
-        heard = np.unique(split.train.labels)
+
+    def added(self, split: Split) -> Split:
+        """Return the split with a larger training set; an InputError as of :meth:`check`."""
+        self.check(split)
+        names, heard = split.train.keys, np.unique(split.train.labels)
         spoken = SpokenWords([names[label] for label in heard], self.per_class, self.rate, self.language)
         voices = tuple(f"synthesised {voice}" for voice in spoken.speaker_names)
         numbers = np.concatenate([split.train.speakers, split.test.speakers])  # neither has one of those who are synthesised
