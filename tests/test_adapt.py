@@ -286,6 +286,16 @@ def test_what_is_usual_is_looked_up_in_the_data_where_the_file_does_not_know_it(
 
 
 @pytest.mark.parametrize("options", ["--stranger ben.h5", "--leave-out 1"])
+def test_classes_that_the_network_numbers_otherwise_are_told_and_do_not_matter(options, net, files, capsys):
+    found = []
+    for keys in (("low", "middle", "high"), ("low", "two", "one")):  # of the latter, evaluate would count right answers as wrong
+        write_shd("mine.h5", replace(spoken((6, 6, 6)), keys=keys))
+        assert cli.main(["adapt", "old.net", "--data", "mine.h5", *options.split()]) == 0
+        found.append(read("adapted.net"))
+    assert found[0] == found[1] and "it has no low. Was it trained on other data?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", ["--stranger ben.h5", "--leave-out 1"])
 def test_the_data_are_binned_as_the_results_beside_the_network_say_of_its_training(options, net, files):
     results = {"data": "mine", "held_out": "speaker 1", "task": {"dt": net.dt, "n_steps": 70}}
     Path("results.json").write_text(json.dumps(results))

@@ -188,10 +188,11 @@ def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None
     return steps if task.get("dt") == net.dt and isinstance(steps, int) and 1 <= steps <= MOST else None
 
 
-def _numbered(events: Any, net: Any) -> Any:
+def _numbered(events: Any, net: Any, matters: bool = True) -> Any:
     """Events with their classes numbered as in the network, if it has class names; prints a hint where the data do not seem to match.
 
-    Names that the network does not have may be its own in other words, and go by their numbers: unless others show that these differ.
+    Names that the network does not have may be its own in other words, and go by their numbers: unless others show that these differ,
+    which is refused where the number ``matters``.
     """
     from ..recipes import data
 
@@ -201,7 +202,7 @@ def _numbered(events: Any, net: Any) -> Any:
             return data.numbered_as(net.classes, events, "the data", "the network")
         others = [name for name in names if name not in net.classes]
         moved = [name for name in names if name in net.classes and net.classes.index(name) != events.keys.index(name)]
-        if moved:
+        if moved and matters:
             rule = f"be the network's ({listed(net.classes, 3)}): {moved[0]!r} has number {events.keys.index(moved[0])} in the data, "
             rule += f"{net.classes.index(moved[0])} in the network"
             cure = "Leave out the utterances of other classes, or name these as the network does."
@@ -286,7 +287,7 @@ def _training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any
 
     if args.stranger is None:
         split = data.load(args.data, args.leave_out)
-        _numbered(split.train, net)  # tells where these are not the data of its training
+        _numbered(split.train, net, matters=False)  # tells where these are not the data of its training
         return split.train, split.test, split.name, split.held_out, split.name
     heard, training = data.read_shd(args.stranger), None
     name = trained_on = data.name_of(args.stranger)
@@ -301,7 +302,7 @@ def _training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any
             training, trained_on = split.train, split.name
         else:
             training, trained_on = data.read_shd(args.data), data.name_of(args.data)
-        _numbered(training, net)
+        _numbered(training, net, matters=False)
     return training, heard, name, "all of it", trained_on
 
 
