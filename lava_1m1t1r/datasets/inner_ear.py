@@ -195,7 +195,8 @@ def _checked(audio: np.ndarray, rate: int) -> np.ndarray:
     duration = len(audio) / rate
     cure = "Cut it into utterances, or leave out the file."
     bounds = f"last {MIN_DURATION} to {MAX_DURATION} s"
-    told = told_most(duration) if duration < MIN_DURATION else told_least(duration)  # not as a bound that it misses by a sample
+    # not as a bound that it misses by a sample, nor an hour as 3.6e+03 s
+    told = told_most(duration, 6) if duration < MIN_DURATION else told_least(duration, 6)
     require(MIN_DURATION <= duration <= MAX_DURATION, "audio", bounds, f"{told} s", cure)
     middle = 1 << 8 * audio.itemsize - 1 if audio.dtype.kind == "u" else 0
     audio = audio.astype(np.float64) - middle
