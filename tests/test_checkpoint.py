@@ -19,7 +19,7 @@ import torch
 from command import started
 from words import spoken
 
-from lava_1m1t1r.errors import FormatError, InputError
+from lava_1m1t1r.errors import FormatError, InputError, option_name
 from lava_1m1t1r.recipes import checkpoint, data, fit, network
 from lava_1m1t1r.recipes.augment import Augmentation
 from lava_1m1t1r.recipes.task import recipe
@@ -224,10 +224,17 @@ def test_another_run_is_refused_by_the_name_of_its_option(name, last):
     assert last.read_bytes() == before
 
 
-def test_a_choice_that_the_earlier_version_did_not_have_is_not_asked_for(last):
-    retold(lambda tree: (run := entry(tree, "run")[1]["map"]).remove(next(pair for pair in run if pair[0] == "taps")))(last)
-    with pytest.raises(InputError, match="--taps must .*, None; got .*Use the version .* had no such choice, to go on. Or start afresh"):
-        train(last.parent, dataclasses.replace(TASK, taps=(0, 3)), resume=True)
+@pytest.mark.parametrize(
+    ("name", "value", "cure"),
+    [("taps", (0, 3), "Use the version .* had no such choice, to go on"), ("spike_limit", 30.0, "Give no --spike-limit to go on")],
+)
+def test_a_choice_that_the_earlier_version_did_not_have_is_not_asked_for(name, value, cure, last):
+    """Unless that means to leave it out."""
+    retold(lambda tree: (run := entry(tree, "run")[1]["map"]).remove(next(pair for pair in run if pair[0] == name)))(last)
+    with pytest.raises(InputError, match=f"{option_name(name)} must .*, None; got .*{cure}. Or start afresh"):
+        train(last.parent, dataclasses.replace(TASK, **{name: value}), resume=True)
+    if name == "spike_limit":
+        train(last.parent, resume=True)
 
 
 def test_a_run_of_other_processes_is_refused(last, monkeypatch):

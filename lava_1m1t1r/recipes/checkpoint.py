@@ -18,6 +18,7 @@ import torch
 
 from .._support.files import write_npz
 from ..errors import FormatError, is_file, option_name, path_of, require
+from .task import Task
 
 FORMAT, VERSION = "lava_1m1t1r checkpoint", 2
 RUN = "run"
@@ -140,7 +141,8 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
             cure += " (to train a network that is finished longer: train --start NET)"
         if other.name == "recipe" and started.get("training data") != asked.get("training data"):
             cure = "It follows the data: give those that the run was started with (--data)"
-        if other.name in OPTIONS and other.name not in started:
+        unknown = other.name in OPTIONS and other.name not in started
+        if unknown and getattr(Task, other.name, None) is not None:  # without the option, too, the run would be another
             cure = "Use the version of lava-1m1t1r that started it, which had no such choice,"
         text = f"be what the run of {path} was started with, {other.was!r}"
         require(False, other.said, text, other.now, f"{cure} to go on. {_AFRESH}")
