@@ -43,7 +43,7 @@ ZHAO2025_FIG2_WIDE = replace(_HYPERBOLIC, v_ref=0.8, mu=170.4, beta=46.06, gamma
 """Another device of Figs. 2e and 4d, which these data allow as well: fitted to them and, in addition, to intervals of 4 ms at 0.76 and 0.85
 V (they are 4.39 and 3.19 ms in a train of 1 s; later 4 and 3). This is an assumption of ours: that a measured device does not stop firing a
 hundredth of a volt beside the voltage it was measured at. It fires on and on under pulses of 0.71 to 0.86 V and latches under constant
-input from 0.817 V; at 0.8 V no device drawn with a spread of 5 % latches. Its rates are near Table 1's; its interval at 1 GOhm is 13 %
+input from 0.8171 V; at 0.8 V no device drawn with a spread of 5 % latches. Its rates are near Table 1's; its interval at 1 GOhm is 13 %
 short, its current 9.2 uA (10.5). Network steps of 1 ms need 8 substeps for it (:mod:`.advisor`), those of the other 4."""
 
 ZHAO2025_FIG3 = replace(_HYPERBOLIC, v_ref=0.9, mu=179.6, beta=96.2, gamma1=3194.0, gamma2=7.85)

@@ -461,7 +461,7 @@ def test_a_failing_ngspice_fails_the_check_and_not_the_command(toy, tmp_path, mo
 
 @spice
 def test_a_simulation_that_takes_too_long_is_ended(toy, tmp_path):
-    with pytest.raises(VerificationError, match=r"did not end within 0\.2 s\. Give fewer .*, or a longer timeout"):
+    with pytest.raises(VerificationError, match=r"did not end within 0\.2 s\. Give fewer"):
         TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], timeout=0.2)
 
 

@@ -52,8 +52,7 @@ def ended(
     except PermissionError as error:
         raise InputError(f"{name} may not be run ({error}). The folder for temporary files (TMPDIR) must allow programs to run.") from error
     except subprocess.TimeoutExpired as error:
-        longer = "" if timeout is None else ", or a longer timeout (--timeout)"
-        raise ToolFailed(f"{name} did not end within {limit:g} s. Give fewer or shorter samples{longer}.") from error
+        raise ToolFailed(f"{name} did not end within {limit:g} s. Give fewer or shorter samples.") from error
 
 
 def call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
