@@ -261,11 +261,9 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
     else:
         task = starts.suited(task, former)
     split = data.load(args.data, args.leave_out, args.test_data)
-    # before a network to start from lends the names of its own to classes that have none: they may be other words
+    given = split.train  # a network to start from lends the names of its own to classes that have none, which may be other words
     if synthetic is not None:
         synthetic.check(split)
-    elif args.data is not None and task.name == RECORDINGS:
-        _tell_of_few_people(split.train)
     most = split.train.n_channels
     require(args.channels is None or args.channels <= most, "--channels", f"be at most the {most} channels of the data", args.channels)
     who = None if args.validate is None else split.train.speaker(args.validate, "--validate")  # a person, and not one synthesised
@@ -285,6 +283,8 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         net, names = network.m1t1r(task), data.names_of(split, task.classes)
     else:
         net, names = starts.network(begin, task.seed, learn=task.learn, variation=task.variation), begin.classes
+    if synthetic is None and args.data is not None and task.name == RECORDINGS:
+        _tell_of_few_people(given)
     augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
     return _Prepared(task, split, net, names, data.frames_of(train, task), validation, augmentation, synthetic, start)
 
