@@ -114,6 +114,24 @@ def test_validation_is_numbered_as_the_network_also_where_only_the_network_names
     assert [shipped.classes[label] for label in watched.labels] == [words[label] for label in spoken((6,), seed=1).labels]
 
 
+@pytest.mark.train
+def test_a_validation_file_without_names_is_numbered_as_the_data_are_not_as_the_network(tmp_path, shipped, monkeypatch):
+    """As a test file without names is."""
+    words, seen = ("two", "zero", "one"), []
+
+    def prepared(watched, _task):
+        seen.extend(shipped.classes[label] for label in watched.labels)
+        raise InputError("prepared")
+
+    monkeypatch.setattr(data, "frames_of", prepared)
+    sets = {name: replace(spoken((6,), seed=seed), keys=()) for seed, name in enumerate(("train", "test", "valid"))}
+    sets["train"] = replace(sets["train"], keys=words)
+    files = {name: str(write_shd(tmp_path / f"{name}.h5", found)) for name, found in sets.items()}
+    options = ["--data", files["train"], "--test-data", files["test"], "--validation-data", files["valid"]]
+    assert cli.main(["train", "--start", "shipped", *options, "-o", str(tmp_path / "run")]) == cli.USAGE_ERROR
+    assert seen == [words[label] for label in sets["valid"].labels]
+
+
 def test_validation_is_numbered_as_the_test_set_where_training_has_fewer_classes(tmp_path):
     for place, (name, keys) in enumerate((("train", ("a", "b", "c")), ("test", ("a", "x", "y")), ("valid", ("y", "a", "z")))):
         write_shd(tmp_path / f"{name}.h5", replace(spoken((6,), seed=place), keys=keys))

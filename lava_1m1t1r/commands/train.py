@@ -262,6 +262,7 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         task = starts.suited(task, former)
     split = data.load(args.data, args.leave_out, args.test_data)
     given = split.train  # a network to start from lends the names of its own to classes that have none, which may be other words
+    own = max(given.keys, split.test.keys, key=len)  # and numbers classes anew
     if synthetic is not None:
         synthetic.check(split)
     most = split.train.n_channels
@@ -276,7 +277,7 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         task = data.fitted(task, split, args.steps).replace(classes=begin.outputs)
     if synthetic is not None:
         split = synthetic.added(split)  # a network is fitted to what people say
-    train, validation = _held_out(args, task, split, who)
+    train, validation = _held_out(args, task, split, who, own)
     from ..recipes import network
 
     if begin is None:
@@ -289,8 +290,9 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
     return _Prepared(task, split, net, names, data.frames_of(train, task), validation, augmentation, synthetic, start)
 
 
-def _held_out(args: argparse.Namespace, task: Any, split: Any, who: int | None) -> tuple[Any, Any]:
-    """Events to train on, without those of speaker ``who``; and frames of the speaker or of the file to watch training by, or None."""
+def _held_out(args: argparse.Namespace, task: Any, split: Any, who: int | None, names: tuple[str, ...]) -> tuple[Any, Any]:
+    """Events to train on, without those of speaker ``who``; and frames of the speaker or of the file to watch training by, or None.
+    ``names`` are those of the data's classes, as the data number them."""
     from ..recipes import data
 
     train = split.train
@@ -301,7 +303,7 @@ def _held_out(args: argparse.Namespace, task: Any, split: Any, who: int | None) 
         return others, validation
     if args.validation_data is None:
         return train, None
-    watched = data.validation_of(split, args.validation_data)  # numbered as a network to start from has them
+    watched = data.validation_of(split, args.validation_data, names)  # numbered as a network to start from has them
     absent = [watched.keys[label] if watched.keys else label for label in sorted(set(watched.labels.tolist())) if label >= task.classes]
     require(not absent, "--validation-data", "hold no other classes than the training and the test set", listed(absent))
     return train, data.frames_of(watched, task)

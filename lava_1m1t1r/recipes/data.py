@@ -151,10 +151,20 @@ def _alike(train: EventSet, test: EventSet) -> tuple[EventSet, EventSet]:
     return train if train.keys else numbered_as(test.keys, train, "the training set", "the test set"), test
 
 
-def validation_of(split: Split, path: str | os.PathLike) -> EventSet:
+def validation_of(split: Split, path: str | os.PathLike, names: tuple[str, ...] = ()) -> EventSet:
     """A file's utterances, to watch training by; classes are numbered as in the split.
 
     Hints tell of utterances that are in the training or in the test set, too.
+
+    Parameters
+    ----------
+    split : Split
+        What is trained and tested on.
+    path : path
+        The file.
+    names : tuple of str, optional
+        Names of the classes of a file that has none; default: those of the split. Where a network to start from has numbered the split
+        anew, the data's own: such a file is numbered as the data are.
 
     Raises
     ------
@@ -172,6 +182,8 @@ def validation_of(split: Split, path: str | os.PathLike) -> EventSet:
     spikes = _spikes_of(events)
     for of, known in (("training", split.train), ("test", split.test)):
         _require_others(split.name, what, spikes, of, known)
+    if not events.keys:
+        events = numbered_as(names, events, "the validation set")
     names = max(split.train.keys, split.test.keys, key=len)  # those of outputs: classes of the test set alone follow the others
     return numbered_as(names, events, "the validation set")
 
