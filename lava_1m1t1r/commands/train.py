@@ -10,6 +10,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .. import __version__, presets
 from .._support.claim import claimed
 from .._support.files import as_json, write_json
@@ -224,6 +226,8 @@ class _Prepared(NamedTuple):
     """What is synthesised beside the data, or None."""
     start: Path | None
     """File of the network that training starts from."""
+    renumbered: bool
+    """Whether this network gives classes of the test set other numbers than the data do."""
 
     @property
     def heard(self) -> str:
@@ -262,7 +266,7 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         task = starts.suited(task, former)
     split = data.load(args.data, args.leave_out, args.test_data)
     given = split.train  # a network to start from lends the names of its own to classes that have none, which may be other words
-    own = max(given.keys, split.test.keys, key=len)  # and numbers classes anew
+    own, tested = max(given.keys, split.test.keys, key=len), split.test.labels  # and numbers classes anew
     if synthetic is not None:
         synthetic.check(split)
     most = split.train.n_channels
@@ -287,7 +291,8 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
     if synthetic is None and args.data is not None and task.name == RECORDINGS:
         _tell_of_few_people(given)
     augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
-    return _Prepared(task, split, net, names, data.frames_of(train, task), validation, augmentation, synthetic, start)
+    renumbered = not np.array_equal(tested, split.test.labels)
+    return _Prepared(task, split, net, names, data.frames_of(train, task), validation, augmentation, synthetic, start, renumbered)
 
 
 def _held_out(args: argparse.Namespace, task: Any, split: Any, who: int | None, names: tuple[str, ...]) -> tuple[Any, Any]:
@@ -386,7 +391,8 @@ def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None
         found = Found(exported, split.name, split.held_out, test, result, fixed, of, curve=trained.curve, trained_on=made.heard + begun)
         print(f"report: {page_of(found).save(out / PAGE_FILE)}")
     tested = _test_options(args, split, task)
-    if tested:
+    # a test file without names had those of the training set, of which `evaluate` does not know
+    if tested and not (made.renumbered and args.test_data is not None):
         place = str(out / NETWORK_FILE)
         print(f"again: lava-1m1t1r evaluate {shlex.quote(f'./{place}' if place.startswith('-') else place)} {tested}")
     return results
