@@ -34,6 +34,28 @@ def test_each_part_is_told_once():
     assert sorted(seen) == [n * n for n in range(30)]
 
 
+def test_each_part_is_done_once_without_an_interpreter_lock(monkeypatch):
+    class Unlocked:  # a range's iterator in Python 3.14t: threads that ask at once may get the same number
+        def __init__(self, numbers):
+            self.left = list(numbers)
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if not self.left:
+                raise StopIteration
+            first, rest = self.left[0], self.left[1:]
+            time.sleep(1e-3)
+            self.left = rest
+            return first
+
+    seen = []
+    monkeypatch.setattr(threads, "iter", Unlocked, raising=False)
+    list(threads.shared(seen.append, 50, 4))
+    assert sorted(seen) == list(range(50))
+
+
 @pytest.mark.parametrize("where", ["here", "in a helper"])
 def test_an_error_ends_the_work_after_what_was_begun(where):
     here, begun, ended = threading.get_ident(), [], []

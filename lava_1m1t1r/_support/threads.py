@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from itertools import repeat
@@ -57,7 +58,8 @@ def shared(work: Callable[[int], Any], count: int, threads: int) -> Generator[No
     After an error or Ctrl-C, and when this is closed, nothing more is begun, and what has been begun comes to its end first: whoever goes
     on takes back the arrays that others still write to.
     """
-    rest = iter(range(count))  # next() on a range iterator is atomic under the interpreter lock
+    # not an iterator: of a Python without interpreter lock (3.14t), two threads may get the same number of it, and others none
+    rest = deque(range(count))
     begun: list[None] = []
     ended: list[None] = []
     done: list[None] = []
@@ -68,12 +70,12 @@ def shared(work: Callable[[int], Any], count: int, threads: int) -> Generator[No
     def help_along(mine: SimpleQueue) -> bool:
         begun.append(None)
         try:
-            for i in rest:
+            for i in _taken(rest):
                 work(i)
                 done.append(None)
         except BaseException as error:
             errors.append(error)
-            _exhaust(rest)
+            rest.clear()
         finally:
             stays = len(idle) < _MOST_IDLE
             if stays:  # before anybody is told: who goes on shall find this thread
@@ -89,7 +91,7 @@ def shared(work: Callable[[int], Any], count: int, threads: int) -> Generator[No
             if helper is None:
                 break
             helper.put(help_along)
-        for i in rest:
+        for i in _taken(rest):
             work(i)
             done.append(None)
             while told < len(done):
@@ -99,7 +101,7 @@ def shared(work: Callable[[int], Any], count: int, threads: int) -> Generator[No
         stop = None
         while True:
             try:
-                _exhaust(rest)
+                rest.clear()
                 while len(ended) < len(begun) and idle is _idle:
                     with suppress(Empty):
                         bell.get(timeout=_LOOK)
@@ -116,9 +118,10 @@ def shared(work: Callable[[int], Any], count: int, threads: int) -> Generator[No
     yield from repeat(None, count - told)
 
 
-def _exhaust(rest: Iterator[int]) -> None:
-    for _ in rest:
-        pass
+def _taken(rest: deque[int]) -> Iterator[int]:
+    with suppress(IndexError):
+        while True:
+            yield rest.popleft()
 
 
 def share(work: Callable[..., Any], parts: Sequence[tuple], threads: int) -> list[Any]:
