@@ -1,8 +1,10 @@
 """Synthesised speech, SpokenDigits and WAV folders."""
 
 import errno
+import os
 import struct
 import sys
+import tempfile
 import wave
 from dataclasses import replace
 
@@ -38,6 +40,23 @@ def test_the_same_requests_give_the_same_audio():
     for a, b in zip(first, again, strict=True):
         assert a.dtype == np.int16 and 0.15 < len(a) / speech.RATE < 1.5 and np.abs(a).max() > 1000
         np.testing.assert_array_equal(a, b)
+
+
+@speaks
+def test_the_synthesiser_may_lie_under_a_path_of_any_length_and_letters(monkeypatch, tmp_path):
+    import espeakng_loader
+
+    far = tmp_path / ("é" * 100) / "site-packages"  # fewer than 150 characters in many places, and more bytes than the library keeps
+    (far / "espeakng_loader").mkdir(parents=True)
+    data = far / "espeakng_loader" / "espeak-ng-data"
+    data.symlink_to(espeakng_loader.get_data_path(), target_is_directory=True)
+    paths = f"get_library_path = lambda: {espeakng_loader.get_library_path()!r}\nget_data_path = lambda: {str(data)!r}\n"
+    (far / "espeakng_loader" / "__init__.py").write_text(paths, encoding="utf-8")
+    requests = [speech.Request("seven", "en-us+m3")]
+    (near,) = speech.synthesize(requests)
+    monkeypatch.setenv("PYTHONPATH", str(far), prepend=os.pathsep)
+    monkeypatch.setattr(tempfile, "tempdir", str(far))
+    np.testing.assert_array_equal(speech.synthesize(requests)[0], near)
 
 
 @speaks

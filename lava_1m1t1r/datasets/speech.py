@@ -29,7 +29,6 @@ RATE = 22_050
 # constants of speak_lib.h
 _SYNCHRONOUS, _UTF8, _EE_OK = 2, 1, 0
 _SPEED, _PITCH, _PITCH_RANGE = 1, 3, 4
-_LONGEST_PATH = 150  # the library keeps its data path in 160 bytes
 
 
 @dataclass(frozen=True)
@@ -123,37 +122,34 @@ def _speak_all(requests: list[Request]) -> list[np.ndarray]:
     import espeakng_loader
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
-    with scratch("espeak-") as folder:
-        data = Path(espeakng_loader.get_data_path())
-        if len(str(data)) > _LONGEST_PATH:
-            data = Path(folder, data.name)
-            data.symlink_to(espeakng_loader.get_data_path(), target_is_directory=True)
-        rate = library.espeak_Initialize(_SYNCHRONOUS, 0, os.fsencode(data.parent), 0)
-        require(rate == RATE, "eSpeak NG", f"start and speak at {RATE} Hz", rate, "Reinstall espeakng-loader.")
-        parts: list[np.ndarray] = []
-        callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+    data = Path(espeakng_loader.get_data_path()).absolute()
+    os.chdir(data.parent)  # the library has room for a path of 160 bytes
+    rate = library.espeak_Initialize(_SYNCHRONOUS, 0, b".", 0)
+    require(rate == RATE, "eSpeak NG", f"start and speak at {RATE} Hz", rate, "Reinstall espeakng-loader.")
+    parts: list[np.ndarray] = []
+    callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
-        @callback_type
-        def keep(samples, n, _events):
-            if samples and n > 0:
-                parts.append(np.ctypeslib.as_array(samples, (n,)).copy())  # the buffer is used again
-            return 0
+    @callback_type
+    def keep(samples, n, _events):
+        if samples and n > 0:
+            parts.append(np.ctypeslib.as_array(samples, (n,)).copy())  # the buffer is used again
+        return 0
 
-        library.espeak_SetSynthCallback(keep)
-        spoken = []
-        for r in requests:
-            parts.clear()
-            _check_variant(r.voice, data)
-            known = library.espeak_SetVoiceByName(r.voice.encode()) == _EE_OK
-            require(known, "Request.voice", "be a voice of eSpeak NG", r.voice, "Examples: en-us+m3, de+f2.")
-            for parameter, value in ((_SPEED, r.speed), (_PITCH, r.pitch), (_PITCH_RANGE, r.pitch_range)):
-                library.espeak_SetParameter(parameter, value, 0)
-            library.espeak_ng_SetRandSeed(ctypes.c_long(r.seed))
-            text = r.text.encode()
-            status = library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, _UTF8, None, None)
-            require(status == _EE_OK and parts, "Request", "be spoken", r)
-            spoken.append(np.concatenate(parts))
-        return spoken
+    library.espeak_SetSynthCallback(keep)
+    spoken = []
+    for r in requests:
+        parts.clear()
+        _check_variant(r.voice, data)
+        known = library.espeak_SetVoiceByName(r.voice.encode()) == _EE_OK
+        require(known, "Request.voice", "be a voice of eSpeak NG", r.voice, "Examples: en-us+m3, de+f2.")
+        for parameter, value in ((_SPEED, r.speed), (_PITCH, r.pitch), (_PITCH_RANGE, r.pitch_range)):
+            library.espeak_SetParameter(parameter, value, 0)
+        library.espeak_ng_SetRandSeed(ctypes.c_long(r.seed))
+        text = r.text.encode()
+        status = library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, _UTF8, None, None)
+        require(status == _EE_OK and parts, "Request", "be spoken", r)
+        spoken.append(np.concatenate(parts))
+    return spoken
 
 
 def _check_variant(voice: str, data: Path) -> None:
