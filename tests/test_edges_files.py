@@ -193,6 +193,16 @@ def test_a_file_that_is_being_written_is_told_from_a_damaged_one(net):
     assert read(net).layers
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_from_a_damaged_file(net, monkeypatch, number):
+    def refused(*_, **__):
+        raise OSError(number, "Unable to synchronously open file (unable to lock file)")
+
+    monkeypatch.setattr("h5py._hl.files.make_fid", refused)
+    with pytest.raises(FormatError, match="a.net lies in a file system that gives no locks .*HDF5_USE_FILE_LOCKING=FALSE"):
+        read(net)
+
+
 def test_heaps_are_bounded(shd_path):
     """Rows that point outside, and rows that are all the same large one."""
     raw = shd_path.read_bytes()

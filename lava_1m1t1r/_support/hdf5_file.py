@@ -62,11 +62,15 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
     except InputError:
         raise
     except _LIBRARY_ERRORS as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)  # the caller's own write failed, not this file
+        number = getattr(error, "errno", 0)
+        full = number in (errno.ENOSPC, errno.EDQUOT)  # the caller's own write failed, not this file
         if full or not _of_library(error):
             raise
-        if getattr(error, "errno", None) in (errno.EAGAIN, errno.EACCES) and os.access(path, os.R_OK):
+        if number in (errno.EAGAIN, errno.EACCES) and os.access(path, os.R_OK):
             raise FormatError(f"{path} must not be open for writing elsewhere while it is read. Wait until that is done.") from error
+        if number in (errno.ENOLCK, errno.EOPNOTSUPP):  # HDF5 goes on by itself after ENOSYS alone
+            cure = "Set HDF5_USE_FILE_LOCKING=FALSE in the environment, or copy the file to another one."
+            raise FormatError(f"{path} lies in a file system that gives no locks ({os.strerror(number)}). {cure}") from error
         text = f"{path} must be an HDF5 file, complete and undamaged; reading it failed with: {_line(error)}. Copy or download it again."
         raise FormatError(text) from error
 
