@@ -349,6 +349,23 @@ def test_a_folder_is_filled_where_its_parent_may_not_be_touched(tmp_path, monkey
         assert contents(out) == {MARK: "a.txt\nin/b.txt\n", "a.txt": text, "in/b.txt": text}
 
 
+def test_folders_of_a_containers_image_are_replaced(tmp_path, monkeypatch):
+    """Which overlayfs gives no other name."""
+    former, real = {"a.txt": "1", "in/b.txt": "2"}, os.replace
+    write_folder(tmp_path, former)
+
+    def across(source, target):
+        if Path(source) == tmp_path / "in":
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(source))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", across)
+    monkeypatch.setattr(os, "rename", across)  # which shutil tries
+    write_folder(tmp_path, {"c.txt": "3", "in/d.txt": "4"})
+    assert contents(tmp_path) == {MARK: "c.txt\nin/d.txt\n", "c.txt": "3", "in/d.txt": "4"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == [MARK, "c.txt", "in"]
+
+
 def ending(number, error, late, real=os.replace):
     """``os.replace`` whose call of that number, and no other, raises: before it moves, or after."""
     calls = iter(range(100))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
 from .._support.files import check_place, scratch
-from .._support.programs import is_running
+from .._support.programs import is_running, unbroken
 from ..errors import InputError, path_of, require
 
 MARK = ".lava_1m1t1r_export"
@@ -104,7 +106,7 @@ def _replace(out: Path, stage: Path, contents: Mapping[str, str | bytes]) -> Non
             if os.path.lexists(source):
                 begun.append((source, target))  # before the move: Ctrl-C may come between the two
                 with suppress(FileNotFoundError):  # a stage that is just being removed by its export, which was refused or has ended
-                    os.replace(source, target)
+                    _move(source, target)
         os.replace(new / MARK, out / MARK)
     except BaseException:
         for source, target in reversed(begun):
@@ -115,6 +117,16 @@ def _replace(out: Path, stage: Path, contents: Mapping[str, str | bytes]) -> Non
         else:
             (out / MARK).unlink(missing_ok=True)
         raise
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with unbroken():  # a folder of a container's image can only be copied; it stays whole in one of the two places
+            shutil.move(source, target)
 
 
 def check_folder(out_dir: str | os.PathLike) -> None:
