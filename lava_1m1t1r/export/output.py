@@ -20,6 +20,7 @@ STAGE = f"{MARK}.part-"
 """Beginning of the name of a folder whose files wait to be moved, or were left when the machine was lost meanwhile; the number of the
 process follows."""
 _ALONE, _WAIT = "not be filled by another export", "Wait for its end."
+_LEFT = "If there is none, as where a container or another machine was lost, remove what is named here."
 _stages: set[str] = set()  # of this process
 
 
@@ -63,7 +64,7 @@ def _at_work(stage: Path) -> Iterator[None]:
     _stages.add(stage.name)
     try:
         others = [path for path in stage.parent.glob(f"{STAGE}*") if path != stage and _is_alive(path)]
-        require(not others, "output folder", _ALONE, [path.name for path in others], _WAIT)
+        require(not others, "output folder", _ALONE, [path.name for path in others], f"{_WAIT} {_LEFT}")
         yield
     finally:
         _stages.discard(stage.name)
