@@ -138,8 +138,7 @@ class Layer(ByValue):
             shape = (1,) if self.kind == "input" else (n, c) if self.conv is None else self.conv.weight_shape
             sizes = self.conv is None or (self.conv.sources, self.conv.size) == (c, n)
             require(sizes and (self.kind != "input" or c == n), where, "have the sizes that it names", (c, n), error=error)
-            weight = self.matrix() if self.conv is None and self.kind != "input" else self.weight  # a kind is known by its matrix
-            check_array(weight, f"{where} weight", shape, _WEIGHTS, error, several=self.conv is not None)
+            check_array(self.summed, f"{where} weight", shape, _WEIGHTS, error, several=self.conv is not None)
 
     def _check_numbers(self, where: str, error: type[Exception]) -> None:
         """What else a layer holds per neuron, and the sums that all of it makes."""
@@ -191,9 +190,15 @@ class Layer(ByValue):
 
     def sums(self) -> SumBounds:
         """Bounds of the weighted sums."""
-        if self.weight is None:  # averages
+        if self.kind == "average":
             return bounds_of(np.ones((1, self.inputs // self.size)))
-        return bounds_of(self.weight if self.conv is None else self.conv.full(self.weight), self.weight_rec, self.bias)
+        return bounds_of(self.summed if self.conv is None else self.conv.full(self.own_weight), self.weight_rec, self.bias)
+
+    @property
+    def summed(self) -> np.ndarray | None:
+        """Weights that the sums take, of a layer that computes: the matrix, whatever form the kind's own ``weight`` has; of inputs and
+        convolutions, which have fewer, ``weight``. None: an average, whose weights are 1."""
+        return self.weight if self.conv is not None or self.kind in ("input", "average") else self.matrix()
 
     @property
     def place(self) -> str:

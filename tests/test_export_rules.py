@@ -226,6 +226,22 @@ def test_rules_draw_the_line_where_they_say(rule, fits, broken, got):
         rule(broken)
 
 
+class Ring(Layer):
+    """A kind of layer as somebody may add one: neuron n takes inputs n, n + 1, ... around a ring, by weights (K,) that all share."""
+
+    def matrix(self):
+        return sum(weight * np.roll(np.eye(self.size, dtype=np.int32), k, axis=1) for k, weight in enumerate(self.own_weight.tolist()))
+
+
+def test_a_kind_is_known_by_its_matrix_whatever_form_its_weights_have():
+    ring = Ring(0, "dense", (4,), 4, np.array([100, -60, 0, 0, 100], np.int32), neuron=neuron())
+    plain = dense((4, 4), weight=ring.matrix()).layers[0]
+    assert ring.sums() == plain.sums() == (260, 200, 0)
+    rules.weights_are_whole_numbers_of_eight_bits(NetDescription((ring,)))
+    with pytest.raises(InputError, match=r"weight\[0, 0\] must fit 8 signed bits: .*; got 300"):
+        rules.weights_are_whole_numbers_of_eight_bits(NetDescription((replace(ring, weight=np.array([100, 0, 0, 0, 200])),)))
+
+
 def test_averages_are_matrices_too():
     rules.layers_may_be_written_out(NetDescription((Layer(0, "average", (1 << 10,), 1 << 14),)))
     with pytest.raises(InputError, match=rf"layer/0 \(average\) weight must fill.*got {17 << 20}\. Use a smaller layer"):

@@ -199,7 +199,7 @@ def rows_of(layer: Layer) -> Rows:
 
 def _largest(layer: Layer) -> float:
     """Magnitude of the largest weight [counts], at least 1."""
-    weight = np.ones(1) if layer.weight is None else layer.weight  # those of averages are 1
+    weight = np.ones(1) if layer.summed is None else layer.summed  # those of averages are 1
     return max(1.0, *(_magnitude(part) for part in (weight, layer.weight_rec) if part is not None))
 
 

@@ -144,7 +144,7 @@ def verdicts(net: NetDescription, layers: tuple[LayerResources, ...], chips: int
         (limits.DELAY, [x.largest_delay for x in layers]),
         (limits.STATE_BITS, [x.variable_bits for x in layers]),
         (limits.MULTIPLY_BITS, [x.widest_bits for x in layers]),
-        (limits.WEIGHT_BITS, [max(weight_bits(w) for w in (x.weight, x.weight_rec)) for x in net.active]),
+        (limits.WEIGHT_BITS, [max(weight_bits(w) for w in (x.summed, x.weight_rec)) for x in net.active]),
         (limits.BIAS_BITS, [0 if x.bias is None else signed_bits(x.bias) for x in net.active]),
     ):
         worst = int(np.argmax(needs))

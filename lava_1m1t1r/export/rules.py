@@ -83,8 +83,7 @@ def fits_a_matrix(net: NetDescription, layer: Layer) -> None:
 def weights_are_whole_numbers_of_eight_bits(net: NetDescription) -> None:
     """Those of :data:`.sums.WEIGHT_RULE`: what lava-dl's quantisation gives."""
     for layer in net.active:
-        for key in ("weight", "weight_rec"):
-            weight = getattr(layer, key)
+        for key, weight in (("weight", layer.summed), ("weight_rec", layer.weight_rec)):
             if weight is not None:
                 require_8_bits(weight, net.at(layer, key))
 

@@ -287,7 +287,7 @@ def _check_weights(net: NetDescription) -> None:
     """Refuse weights that Lava's synapses would clip in silence; files hold no such."""
     low, high = LAVA_WEIGHTS
     for layer in net.active:
-        for name, weight in (("weight", layer.weight), ("weight_rec", layer.weight_rec)):
+        for name, weight in (("weight", layer.summed), ("weight_rec", layer.weight_rec)):
             place = net.at(layer, name)
             bounds = (0, 0) if weight is None else (int(np.min(weight)), int(np.max(weight)))
             cure = "Quantise the weights as lava-dl does, or take backend='fast'."
