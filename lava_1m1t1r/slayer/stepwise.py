@@ -24,6 +24,10 @@ _ONE_STEP = (
     "A StepwiseNeuron starts from rest at every call, and this one has a single step. If it is of a recurrence, give it all steps and the "
     "synapse: self.neuron(z, self.recurrent_synapse)."
 )
+_ROUNDED = (
+    "{kind} holds 8 to 11 bits of a synaptic input, so that sums may have been rounded, and spikes be others than the integers'. Run the "
+    "synapse in 32 bits, outside of autocast: torch.autocast(device, enabled=False)."
+)
 
 
 class _Fire(torch.autograd.Function):
@@ -123,6 +127,8 @@ class StepwiseNeuron(base.Neuron):
         require(z.dim() == 3, "StepwiseNeuron input", "have shape (B, N, T)", tuple(z.shape), cure)
         check_synaptic_input(z)
         kind, z = z.dtype, real(z)
+        if kind in (torch.float16, torch.bfloat16):
+            warnings.warn(_ROUNDED.format(kind=kind), stacklevel=2)
         if z.shape[2] == 1:
             warnings.warn(_ONE_STEP, stacklevel=2)
         state, carried = self.start(z.shape[0], z.shape[1]), None
