@@ -608,6 +608,12 @@ def test_blocks_do_not_show_in_the_result(events, monkeypatch):
         np.testing.assert_array_equal(binned_events(events, 5e-3).indptr, whole_binned.indptr)
 
 
+def test_times_in_microseconds_are_told_to_be_in_seconds():
+    events = EventSet.from_utterances([([10_000, 490_000], [0, 1])], [0])
+    with pytest.raises(InputError, match=r"n_steps must be .*; got 490000001\. A wider bin needs fewer\. Times are in seconds\."):
+        frames(events, 1e-3)
+
+
 def test_a_spike_on_the_edge_of_a_bin_belongs_to_the_bin_it_opens():
     steps = np.arange(1000)
     events = EventSet.from_utterances([((steps * 10e-3).astype(np.float32), np.zeros(1000, int))], [0])

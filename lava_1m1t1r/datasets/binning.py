@@ -172,7 +172,7 @@ def _checked(events: EventSet, dt: float, n_steps: int | None, channels: int | N
     dt = number(dt, "dt [s]", above=0.0, cure="Usual bin widths are 1e-3 to 1e-2 s.")
     if n_steps is None:
         n_steps = int(bin_of(events.durations.max(initial=0.0), dt)) + 1
-    n_steps = whole(n_steps, "n_steps", least=1, most=_MOST_STEPS, cure="A wider bin needs fewer.")
+    n_steps = whole(n_steps, "n_steps", least=1, most=_MOST_STEPS, cure="A wider bin needs fewer. Times are in seconds.")
     most = events.n_channels
     channels = most if channels is None else whole(channels, "channels", least=1, most=most, cure="The data have no more.")
     clip = 255 if clip is None else whole(clip, "clip", least=1, most=255, cure="None counts.")
