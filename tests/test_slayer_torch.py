@@ -162,6 +162,19 @@ def test_sixteen_bits_drive_input_neurons_as_wider_ones_do(tmp_path):
     assert torch.equal(torch.from_numpy(predict(tmp_path / "x.net", x.transpose(1, 2).numpy())), wide.transpose(1, 2))
 
 
+@pytest.mark.parametrize("made", [lambda: Input(STEP | {"v_unit": 0.05}, weight=0.03125), lambda: Average(2)], ids=["input", "average"])
+def test_counts_in_integers_are_held_whatever_torchs_default_type_is(made):
+    block, x = made(), torch.arange(401, 601, 2)[None, :, None].expand(1, 100, 300)  # bfloat16 holds every second or fourth number here
+    wanted = block(x)
+    assert wanted.sum() > 0
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        assert torch.equal(block(x), wanted)
+    finally:
+        torch.set_default_dtype(before)
+
+
 def test_device_parameters_that_are_pruned_or_parametrised_after_a_call_count_at_once(tmp_path):
     from torch.nn.utils import parametrize, prune
 

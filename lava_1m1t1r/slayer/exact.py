@@ -32,8 +32,8 @@ def exact(function: Callable) -> Callable:
 
 
 def real(x: torch.Tensor) -> torch.Tensor:
-    """Spikes of any type (bool, integers) as real numbers."""
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    """Spikes of any type (bool, integers) as real numbers, of 32 bits where torch's default has 16: these do not hold all counts."""
+    return x if x.is_floating_point() else x.to(torch.promote_types(torch.get_default_dtype(), torch.float32))
 
 
 def wide(x: Any) -> Any:
