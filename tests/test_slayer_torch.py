@@ -331,6 +331,17 @@ def test_delays_stay_within_their_bounds_behind_a_parametrisation(start, steps):
     assert torch.equal(block(x)[:, :, steps:], undelayed[:, :, : 80 - steps])
 
 
+def test_delays_that_others_make_keep_their_values_for_their_gradients():
+    torch.manual_seed(0)
+    block, x = Dense(STEP, 20, 3, delay=True, weight_scale=3), spikes(2, 20, 120)
+    logs = torch.full((3,), 80.0).log().requires_grad_()  # beyond the largest delay
+    found = []
+    for delay in (logs.exp(), torch.exp(logs) * 1):  # the first is what exp keeps for its gradient, the second a copy
+        y = torch.func.functional_call(block, {"delay.delay": delay}, (x,))
+        found.append(torch.autograd.grad((y * torch.arange(120)).sum(), logs)[0])
+    assert found[0].all() and torch.equal(*found)
+
+
 def test_settings_of_the_surrogate_may_be_annealed_by_lava_dls_names_and_ours():
     block, x = Dense(STEP, 20, 8, weight_scale=3), spikes(4, 20, 60)
 

@@ -37,7 +37,8 @@ class Delay(axon.Delay):
             self.delay.data = torch.rand(input.shape[1], dtype=self.delay.dtype, device=input.device)
             self.init = True
         check_finite(self.delay.detach(), "delay")
-        self.clamp()
+        if self.delay.is_leaf:  # else whoever made it (a parametrisation, functional_call) may need its values for their own gradient
+            self.clamp()
         require(len(self.delay) == input.shape[1], "Delay input", f"have {len(self.delay)} neurons, one a delay", tuple(input.shape))
         return _Shift.apply(input.transpose(1, 2), self.delay, self.steps, self.grad_scale).transpose(1, 2)
 
@@ -57,7 +58,7 @@ class Delay(axon.Delay):
         """Whole steps of delay (N,), int64; (1,), the same for all, before they are drawn."""
         if not self.init:
             return torch.zeros(1, dtype=torch.int64, device="cpu")
-        # by value, too: behind a parametrisation clamp() changes a copy
+        # by value, too: behind a parametrisation nothing is clamped
         return torch.floor(self.delay.detach().clamp(0, self.max_delay)).to(torch.int64).flatten()
 
 
