@@ -392,7 +392,8 @@ def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None
         print(f"report: {page_of(found).save(out / PAGE_FILE)}")
     tested = _test_options(args, split, task)
     # a test file without names had those of the training set, of which `evaluate` does not know
-    if tested and not (made.renumbered and args.test_data is not None):
+    by_number = made.renumbered and args.test_data is not None and not data.read_shd(args.test_data).keys
+    if tested and not by_number:
         place = str(out / NETWORK_FILE)
         print(f"again: lava-1m1t1r evaluate {shlex.quote(f'./{place}' if place.startswith('-') else place)} {tested}")
     return results
