@@ -237,6 +237,12 @@ def test_what_cannot_be_recorded_is_refused_by_name():
             session.run(1, record=[extractor.out_port])
         session.run(1)
         assert extractor.receive().tolist() == [1]  # recorded, it would have gone to the recorder
+    process, variables = learning(FLOAT)
+    synapse = variables[1].process
+    with InProcess(process, config()) as session:
+        for part, kind in ((synapse.dw, "str"), (synapse.dd, "NoneType")):  # the rule changes weights, and no delays
+            with pytest.raises(InputError, match=f"'plastic'.{part.name} must be a dense array or a number; got '{kind}'"):
+                session.run(1, record=[part])
 
 
 # -- values, reset, the user's own state -------------------------------------------------------------------------------

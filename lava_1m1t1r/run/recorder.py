@@ -264,7 +264,7 @@ def _zeros(count: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 def _check_dense(target: Var, value) -> None:
     require(
-        not isinstance(value, (str, spmatrix)),
+        value is not None and not isinstance(value, (str, spmatrix)),  # None: a part of a learning rule that is not there
         f"record: {title(target.process)}.{target.name}",
         "be a dense array or a number",
         type(value).__name__,
