@@ -193,6 +193,13 @@ def test_what_no_block_trains_is_refused(change, words):
         restored(NetDescription((replace(layer, **change),)))
 
 
+def test_a_kind_that_no_block_was_written_for_is_refused_by_name(monkeypatch):
+    monkeypatch.setattr("lava_1m1t1r.layers.KINDS", ("ring",))  # as somebody adds one
+    ring = Layer(0, "ring", (3,), 3, np.full((3, 3), 20, np.int32), neuron=M1T1RNeuron(StepParams(ZHAO2025_FIG2)))
+    with pytest.raises(InputError, match=r"layer/0 \(ring\) must be of a kind that restored\(\) makes a block of; got 'ring'"):
+        restored(NetDescription((ring,)))
+
+
 def test_lines_in_no_order_are_refused():
     lines = Layer(0, "delay_lines", (4,), 2, delay=np.array([0, 3, 1, 0], np.int32))
     net = NetDescription((lines, Layer(1, "affine", (2,), 4, np.full((2, 4), 20, np.int32))))

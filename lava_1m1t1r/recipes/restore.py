@@ -12,7 +12,7 @@ from .._support.host import load_lava
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
 from ..description import NetDescription
-from ..errors import flag, require
+from ..errors import flag, given, require
 from ..layers import Layer, M1T1RNeuron
 from ..netx.schema import described
 from ..sums import EVEN_WEIGHTS, WEIGHT_RULE, weight_bounds, within_8_bits
@@ -83,8 +83,8 @@ def _block(layer: Layer, sparse: bool, options: dict[str, Any]) -> torch.nn.Modu
 
 
 def _input(layer: Layer, params: Any) -> torch.nn.Module:
-    given = (None, None) if layer.neuron is None else (layer.weight, layer.bias)  # without neurons spikes only pass
-    weight, constant = (None if v is None else float(v[0]) / WEIGHT_ONE for v in given)
+    own = (None, None) if layer.neuron is None else (layer.weight, layer.bias)  # without neurons spikes only pass
+    weight, constant = (None if v is None else float(v[0]) / WEIGHT_ONE for v in own)
     made = block.m1t1r.Input(params, weight, constant)
     made.input_shape = torch.Size(layer.shape)
     if layer.neuron is not None:
@@ -94,8 +94,7 @@ def _input(layer: Layer, params: Any) -> torch.nn.Module:
 
 
 def _image(layer: Layer, params: Any, more: dict[str, Any]) -> torch.nn.Module:
-    conv = layer.conv
-    assert conv is not None  # only images are left
+    conv = given(layer.conv, layer.place, "be of a kind that restored() makes a block of", layer.kind)  # only images are left
     if layer.kind == "pool":
         made = block.m1t1r.Pool(params, conv.kernel, conv.stride, conv.padding, conv.dilation, **more)
     else:
@@ -141,10 +140,10 @@ def _hook(layer: Layer, weights: np.ndarray | None, name: str = "weight") -> Any
     """Quantisation that leaves weights of the layer as they are: None, the usual one, or the one for odd counts."""
     if weights is None:
         return None
-    given = np.asarray(weights)
-    bounds = int(given.min()), int(given.max())
-    require(within_8_bits(given), f"{layer.place} {name}", f"be {WEIGHT_RULE}, as blocks have them", bounds)
-    return None if weight_bounds(given) == EVEN_WEIGHTS else quantise_odd
+    counts = np.asarray(weights)
+    bounds = int(counts.min()), int(counts.max())
+    require(within_8_bits(counts), f"{layer.place} {name}", f"be {WEIGHT_RULE}, as blocks have them", bounds)
+    return None if weight_bounds(counts) == EVEN_WEIGHTS else quantise_odd
 
 
 def _lines(layer: Layer) -> torch.nn.Module:
