@@ -15,6 +15,7 @@ import pytest
 from numba import njit
 
 from lava_1m1t1r import DeviceParams, StepParams, presets
+from lava_1m1t1r._support import cores as cores_module
 from lava_1m1t1r._support.cores import cores
 from lava_1m1t1r._support.sources import sources_digest
 from lava_1m1t1r.arithmetic import FIXED, FIXED_ARRAY, ONE
@@ -216,6 +217,28 @@ def test_cores_are_those_that_this_process_may_run_on(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert cores() == 6
+
+
+@pytest.mark.parametrize(
+    ("told", "granted"),
+    [
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "garbage\n"}, None),
+        ({}, None),
+    ],
+)
+def test_cores_are_those_whose_time_a_container_is_granted(told, granted, tmp_path, monkeypatch):
+    (tmp_path / "cpu").mkdir()
+    for name, text in told.items():
+        (tmp_path / name).write_text(text)
+    found = cores_module._granted(str(tmp_path))
+    monkeypatch.setattr(cores_module, "_granted", lambda: found)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(64)), raising=False)
+    assert cores() == (granted or 64)
 
 
 def test_networks_run_in_several_threads_at_once(rng):

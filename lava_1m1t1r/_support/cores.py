@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+_QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+"""Where Linux's control groups tell what a container may use of its cores in a period, and that period: version 2, version 1."""
 
 
 def cores() -> int:
-    """Number of processor cores that this process may run on: in a container, or under ``taskset``, fewer than there are."""
+    """Number of processor cores that this process may use: in a container, or under ``taskset``, fewer than there are."""
     try:
-        return len(os.sched_getaffinity(0))
+        allowed = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
-        return os.cpu_count() or 1
+        allowed = os.cpu_count() or 1
+    return max(1, min(allowed, _granted()))
+
+
+@functools.cache
+def _granted(groups: str = "/sys/fs/cgroup") -> int:
+    """Cores whose time a container is granted (``docker --cpus 2``), rounded up. Threads beyond them would only wait for each other."""
+    for names in _QUOTAS:
+        with suppress(OSError, ValueError):
+            quota, period = (word for name in names for word in Path(groups, name).read_text().split())
+            if quota.isdecimal():  # else "max", or -1
+                return math.ceil(int(quota) / int(period))
+    return sys.maxsize
