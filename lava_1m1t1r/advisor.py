@@ -102,6 +102,8 @@ class Advice:
 
     dt: float
     substeps: int
+    steps: int
+    """Length of each probe in network steps: what a neuron does later is not seen."""
     probes: tuple[Probe, ...]
     by_substeps: dict[int, float]
     """Largest error of first spike and rate over the pulsed probes, by number of substeps [1]; inf where one of device and step
@@ -134,7 +136,8 @@ class Advice:
         return out
 
     def __str__(self) -> str:
-        lines = [f"network step of {self.dt * 1e3:g} ms in {self.substeps} substep{'s' * (self.substeps > 1)} against the device:"]
+        size = f"{self.dt * 1e3:g} ms in {counted(self.substeps, 'substep')}"
+        lines = [f"network step of {size} against the device, for {self.steps} steps:"]
         for p in self.probes:
             step, device = p.step, p.device
             parts = [
@@ -228,6 +231,7 @@ def advise(
     return Advice(
         dt=params.dt,
         substeps=params.substeps,
+        steps=steps,
         probes=probes,
         by_substeps=by_substeps,
         fires_from=fires_from,

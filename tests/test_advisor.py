@@ -43,7 +43,7 @@ def test_advice_on_the_fig_2_device():
     # a spike of a step counts at its middle; rates are those of one neuron: fewer pulses, fewer spikes
     assert pulses.step.first_spike == pytest.approx(86.5e-3) and 50 < poisson.device.rate < pulses.device.rate < 250
     text = str(advice)
-    assert text.startswith("network step of 1 ms in 4 substeps against the device:")
+    assert text.startswith("network step of 1 ms in 4 substeps against the device, for 400 steps:")
     assert "pulses of 0.8008 V" in text  # 410 counts of 1/512 V
     assert "first spike" in text and "fires from" in text
     assert json.loads(json.dumps(advice.as_dict()))["probes"][0]["device"]["latched"] is False
