@@ -104,19 +104,30 @@ def test_sizes_that_no_memory_holds(small_file, tmp_path, capsys):
 
 
 @pytest.mark.train
-@pytest.mark.parametrize(("given", "seen"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_training_lets_torch_sleep_before_it_is_loaded(given, seen, tmp_path):
-    code = """
+@pytest.mark.parametrize(
+    ("given", "granted", "seen"),
+    [
+        ({}, 1000, ["PASSIVE", "None"]),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, 1000, ["ACTIVE", "None"]),
+        ({}, 1, ["PASSIVE", "1"]),  # all that a container is granted
+        ({"OMP_NUM_THREADS": "3"}, 1, ["PASSIVE", "3"]),
+    ],
+)
+def test_training_readies_torch_before_it_is_loaded(given, granted, seen, tmp_path):
+    code = f"""
 import os, sys
 from lava_1m1t1r import cli
+from lava_1m1t1r._support import cores
+cores.granted = lambda: {granted}
 from lava_1m1t1r.commands import train
-train._train = lambda *_: print(os.environ.get("OMP_WAIT_POLICY"), "torch" in sys.modules)
+train._train = lambda *_: print(*map(os.environ.get, ("OMP_WAIT_POLICY", "OMP_NUM_THREADS")), "torch" in sys.modules)
+os.cpu_count = lambda: 64
 sys.exit(cli.main(["train", "-o", "out"]))
 """
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    environment |= {"PYTHONPATH": ROOT} | ({} if given is None else {"OMP_WAIT_POLICY": given})
+    environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS")}
+    environment |= {"PYTHONPATH": ROOT} | given
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=220, env=environment, cwd=tmp_path)
-    assert (done.returncode, done.stdout.split()) == (0, [seen, "False"]), done.stderr
+    assert (done.returncode, done.stdout.split()) == (0, [*seen, "False"]), done.stderr
 
 
 @pytest.mark.train

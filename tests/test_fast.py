@@ -235,8 +235,8 @@ def test_cores_are_those_whose_time_a_container_is_granted(told, granted, tmp_pa
     (tmp_path / "cpu").mkdir()
     for name, text in told.items():
         (tmp_path / name).write_text(text)
-    found = cores_module._granted(str(tmp_path))
-    monkeypatch.setattr(cores_module, "_granted", lambda: found)
+    found = cores_module.granted(str(tmp_path))
+    monkeypatch.setattr(cores_module, "granted", lambda: found)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(64)), raising=False)
     assert cores() == (granted or 64)
 

@@ -19,11 +19,11 @@ def cores() -> int:
         allowed = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
         allowed = os.cpu_count() or 1
-    return max(1, min(allowed, _granted()))
+    return max(1, min(allowed, granted()))
 
 
 @functools.cache
-def _granted(groups: str = "/sys/fs/cgroup") -> int:
+def granted(groups: str = "/sys/fs/cgroup") -> int:
     """Cores whose time a container is granted (``docker --cpus 2``), rounded up. Threads beyond them would only wait for each other."""
     for names in _QUOTAS:
         with suppress(OSError, ValueError):

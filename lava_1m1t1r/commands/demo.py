@@ -9,7 +9,7 @@ from .._support.files import as_json
 from ..datasets.spoken_digits import TEST_PER_CLASS, TRAIN_PER_CLASS
 from ..recipes import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, RESULTS_FILE
 from ..report.html import PAGE_FILE
-from ._common import check_whole, json_argument, let_torch_sleep, out_folder, require_figures, require_training, talking
+from ._common import check_whole, json_argument, out_folder, ready_torch, require_figures, require_training, talking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     out = out_folder(args.out, *files, f"cuba/{CHECKPOINT_FILE}", PAGE_FILE)
     require_training()
     require_figures("The report")
-    let_torch_sleep()
+    ready_torch()
     task = recipe(recipe_for(args.data)).replace(epochs=args.epochs, seed=args.seed)
     with talking(args), claimed(out, "--out", "training"):
         split = data.load(args.data, args.leave_out, args.test_data, args.train_per_class, args.test_per_class)

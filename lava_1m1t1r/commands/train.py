@@ -28,9 +28,9 @@ from ._common import (
     device_argument,
     given_device,
     json_argument,
-    let_torch_sleep,
     network_path,
     out_folder,
+    ready_torch,
     require_training,
     talking,
 )
@@ -192,7 +192,7 @@ def run(args: argparse.Namespace) -> int:
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
     out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE, PAGE_FILE)
     require_training()
-    let_torch_sleep()
+    ready_torch()
     with talking(args):
         results = _train(args, asked, out, start)
     if args.json and results is not None:
