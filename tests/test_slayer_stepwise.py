@@ -124,6 +124,13 @@ def test_sums_that_autocast_has_rounded_are_told_of(rng):
     assert not torch.equal(rounded.float(), synapse(x))
 
 
+def test_recurrent_sums_that_autocast_has_rounded_are_told_of_once():
+    synapse, made = torch.nn.Conv1d(6, 6, 1, bias=False), Stepwise(StepParams(presets.ZHAO2025_FIG2))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), pytest.warns(UserWarning, match="bfloat16 holds") as told:
+        made(torch.full((1, 6, 4), 7.0), synapse)
+    assert len(told) == 1
+
+
 def test_no_steps_make_no_spikes_and_images_are_refused():
     neurons = Stepwise(StepParams(presets.ZHAO2025_FIG2))
     assert neurons(torch.ones(2, 3, 0, dtype=torch.float64)).shape == (2, 3, 0)

@@ -28,6 +28,7 @@ _ROUNDED = (
     "{kind} holds 8 to 11 bits of a synaptic input, so that sums may have been rounded, and spikes be others than the integers'. Run the "
     "synapse in 32 bits, outside of autocast: torch.autocast(device, enabled=False)."
 )
+_NARROW = {torch.float16, torch.bfloat16}
 
 
 class _Fire(torch.autograd.Function):
@@ -127,8 +128,7 @@ class StepwiseNeuron(base.Neuron):
         require(z.dim() == 3, "StepwiseNeuron input", "have shape (B, N, T)", tuple(z.shape), cure)
         check_synaptic_input(z)
         kind, z = z.dtype, real(z)
-        if kind in (torch.float16, torch.bfloat16):
-            warnings.warn(_ROUNDED.format(kind=kind), stacklevel=2)
+        rounded = {kind} & _NARROW
         if z.shape[2] == 1:
             warnings.warn(_ONE_STEP, stacklevel=2)
         state, carried = self.start(z.shape[0], z.shape[1]), None
@@ -136,7 +136,9 @@ class StepwiseNeuron(base.Neuron):
         for t in range(z.shape[2]):
             a_in = wide(z[:, :, t])  # 16 bits do not hold the counts
             if recurrent is not None and spikes:
-                a_in = a_in + wide(recurrent(spikes[-1][:, :, None].to(z.dtype))[:, :, 0])
+                back = recurrent(spikes[-1][:, :, None].to(z.dtype))[:, :, 0]
+                rounded |= {back.dtype} & _NARROW
+                a_in = a_in + wide(back)
             if torch.is_grad_enabled():
                 now = [x.to(self.real) for x in self.in_units(state)]
                 if carried is not None:
@@ -148,5 +150,7 @@ class StepwiseNeuron(base.Neuron):
             with torch.no_grad():
                 state, fired = self.fixed_step(state, torch.round(a_in * WEIGHT_ONE).to(torch.int64))
             spikes.append(_Fire.apply(fired, reach, *self.surrogate))
+        for narrow in rounded:
+            warnings.warn(_ROUNDED.format(kind=narrow), stacklevel=2)
         self.shape, self.num_neurons = torch.Size([z.shape[1]]), z.shape[1]
         return torch.stack(spikes, 2).to(kind) if spikes else z.to(kind)
