@@ -226,8 +226,8 @@ class _Prepared(NamedTuple):
     """What is synthesised beside the data, or None."""
     start: Path | None
     """File of the network that training starts from."""
-    renumbered: bool
-    """Whether this network gives classes of the test set other numbers than the data do."""
+    by_number: bool
+    """Whether this network gives classes of the test file other numbers than that does, which names none: ``evaluate`` does not know."""
 
     @property
     def heard(self) -> str:
@@ -291,8 +291,9 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
     if synthetic is None and args.data is not None and task.name == RECORDINGS:
         _tell_of_few_people(given)
     augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
-    renumbered = not np.array_equal(tested, split.test.labels)
-    return _Prepared(task, split, net, names, data.frames_of(train, task), validation, augmentation, synthetic, start, renumbered)
+    renumbered = args.test_data is not None and not np.array_equal(tested, split.test.labels)
+    by_number = renumbered and not data.read_shd(args.test_data).keys  # in the split it has those of the training set
+    return _Prepared(task, split, net, names, data.frames_of(train, task), validation, augmentation, synthetic, start, by_number)
 
 
 def _held_out(args: argparse.Namespace, task: Any, split: Any, who: int | None, names: tuple[str, ...]) -> tuple[Any, Any]:
@@ -391,9 +392,7 @@ def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None
         found = Found(exported, split.name, split.held_out, test, result, fixed, of, curve=trained.curve, trained_on=made.heard + begun)
         print(f"report: {page_of(found).save(out / PAGE_FILE)}")
     tested = _test_options(args, split, task)
-    # a test file without names had those of the training set, of which `evaluate` does not know
-    by_number = made.renumbered and args.test_data is not None and not data.read_shd(args.test_data).keys
-    if tested and not by_number:
+    if tested and not made.by_number:
         place = str(out / NETWORK_FILE)
         print(f"again: lava-1m1t1r evaluate {shlex.quote(f'./{place}' if place.startswith('-') else place)} {tested}")
     return results
