@@ -365,23 +365,6 @@ def test_a_folder_is_filled_where_its_parent_may_not_be_touched(tmp_path, monkey
         assert contents(out) == {MARK: "a.txt\nin/b.txt\n", "a.txt": text, "in/b.txt": text}
 
 
-def test_folders_of_a_containers_image_are_replaced(tmp_path, monkeypatch):
-    """Which overlayfs gives no other name."""
-    former, real = {"a.txt": "1", "in/b.txt": "2"}, os.replace
-    write_folder(tmp_path, former)
-
-    def across(source, target):
-        if Path(source) == tmp_path / "in":
-            raise OSError(errno.EXDEV, "Invalid cross-device link", str(source))
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", across)
-    monkeypatch.setattr(os, "rename", across)  # which shutil tries
-    write_folder(tmp_path, {"c.txt": "3", "in/d.txt": "4"})
-    assert contents(tmp_path) == {MARK: "c.txt\nin/d.txt\n", "c.txt": "3", "in/d.txt": "4"}
-    assert sorted(p.name for p in tmp_path.iterdir()) == [MARK, "c.txt", "in"]
-
-
 def ending(number, error, late, real=os.replace):
     """``os.replace`` whose call of that number, and no other, raises: before it moves, or after."""
     calls = iter(range(100))
@@ -412,6 +395,27 @@ def test_moves_that_end_midway_are_undone(former, moves, error, late, tmp_path, 
     monkeypatch.setattr(os, "replace", ending(moves, error, late))
     write_folder(tmp_path, {"a.txt": "5", "c.txt": "6", "in/b.txt": "7"})
     assert len(contents(tmp_path)) == 4
+
+
+def test_folders_of_a_containers_image_are_replaced_or_stay(tmp_path, monkeypatch):
+    """Which overlayfs gives no other name."""
+    write_folder(tmp_path, {"a.txt": "1", "in/b.txt": "2", "in/deeper/c.txt": "3"})
+    was, real = contents(tmp_path), os.replace
+
+    def across(source, target):
+        if os.path.isdir(source) and "old" in Path(target).relative_to(tmp_path).parts:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(source))
+        real(source, target)
+
+    for number in range(9):
+        with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+            patched.setattr(os, "replace", ending(number, OSError(errno.ENOSPC, "No space left on device"), False, across))
+            write_folder(tmp_path, {"d.txt": "4", "in/e.txt": "5"})
+        assert contents(tmp_path) == was and list(tmp_path.glob(f"{STAGE}*")) == []
+    monkeypatch.setattr(os, "replace", across)
+    write_folder(tmp_path, {"d.txt": "4", "in/e.txt": "5"})
+    assert contents(tmp_path) == {MARK: "d.txt\nin/e.txt\n", "d.txt": "4", "in/e.txt": "5"}
+    assert sorted(p.name for p in tmp_path.rglob("*")) == [MARK, "d.txt", "e.txt", "in"]
 
 
 def test_what_a_lost_machine_left_is_replaced(tmp_path, monkeypatch):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
 from .._support.files import check_place, scratch
-from .._support.programs import is_running, unbroken
+from .._support.programs import is_running
 from ..errors import InputError, path_of, require
 
 MARK = ".lava_1m1t1r_export"
@@ -105,13 +104,13 @@ def _replace(out: Path, stage: Path, contents: Mapping[str, str | bytes]) -> Non
         os.replace(both, out / MARK)
         for source, target in moves:
             if os.path.lexists(source):
-                begun.append((source, target))  # before the move: Ctrl-C may come between the two
                 with suppress(FileNotFoundError):  # a stage that is just being removed by its export, which was refused or has ended
-                    _move(source, target)
+                    _move(source, target, begun)
         os.replace(new / MARK, out / MARK)
     except BaseException:
         for source, target in reversed(begun):
             if not os.path.lexists(source) and os.path.lexists(target):
+                source.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(target, source)
         if former:
             os.replace(before, out / MARK)
@@ -120,14 +119,18 @@ def _replace(out: Path, stage: Path, contents: Mapping[str, str | bytes]) -> Non
         raise
 
 
-def _move(source: Path, target: Path) -> None:
+def _move(source: Path, target: Path, begun: list[tuple[Path, Path]]) -> None:
+    """Give a file or a folder another place, and note it in ``begun``."""
+    begun.append((source, target))  # before the move: Ctrl-C may come between the two
     try:
         os.replace(source, target)
     except OSError as error:
-        if error.errno != errno.EXDEV:
+        if error.errno != errno.EXDEV or source.is_symlink() or not source.is_dir():
             raise
-        with unbroken():  # a folder of a container's image can only be copied; it stays whole in one of the two places
-            shutil.move(source, target)
+        target.mkdir()  # a folder of a container's image keeps its name; what it holds is moved
+        for path in sorted(source.iterdir()):
+            _move(path, target / path.name, begun)
+        source.rmdir()
 
 
 def check_folder(out_dir: str | os.PathLike) -> None:
