@@ -119,6 +119,16 @@ def test_spoken_words_are_the_same_with_any_threads(tmp_path):
     assert first == again and np.all(np.diff(first.offsets) > 1000) and np.all(first.durations < 1.5)
 
 
+@speaks
+def test_words_that_the_synthesiser_says_alike_are_refused(tmp_path):
+    """In English it says "Chinese letter" for each: all classes would be one sound."""
+    with pytest.raises(InputError, match=r"words must sound different from each other when spoken in en-us; got \['零', '一'\]"):
+        SpokenWords(["零", "zero", "一"], 1, root=tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+    for words, language in ((["零", "一"], "cmn"), (["zéro", "été"], None)):
+        assert len(SpokenWords(words, 1, language=language, root=tmp_path, progress=False)) == 2
+
+
 def people(**changes):
     """A file of three speakers, whose classes are not SHD's, and not all occur."""
     events = spoken((4, 4, 4))

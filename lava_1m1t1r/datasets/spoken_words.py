@@ -12,7 +12,7 @@ from ..errors import flag, require, whole, workers_of
 from .events import SHD_KEYS, EventSet, repeated
 from .inner_ear import MAX_RATE, MIN_RATE, InnerEar
 from .made_data import made_once
-from .speech import languages
+from .speech import Request, languages, synthesize
 from .spoken_digits import MOST_PER_CLASS, WORDS
 from .voices import ENGLISH, GERMAN, TRAIN_VOICES, planned, recipe_of_voices, spoken
 
@@ -57,7 +57,8 @@ def SpokenWords(
     Raises
     ------
     InputError
-        For an argument that breaks its rule, and a language that the synthesiser does not have.
+        For an argument that breaks its rule, a language that the synthesiser does not have, and words that it says alike, as those in
+        a script that its language has not.
     """
     require(isinstance(words, (list, tuple)) and len(words) > 0, "words", "be a list of words", words)
     for word in words:
@@ -84,10 +85,22 @@ def SpokenWords(
     }
 
     def make() -> EventSet:
+        _require_differing(said, accents)
         plan = planned(said, accents, range(len(TRAIN_VOICES)), [seed, _DRAWS], n_per_class)
         return spoken(plan, range(len(plan)), tuple(words), ear, threads, "synthesised utterances" if progress else None, rate)
 
     return made_once(root, "spoken_words", recipe, np.tile(np.arange(len(words)), n_per_class), make)
+
+
+def _require_differing(said: Sequence[str], accents: Sequence[Sequence[str]]) -> None:
+    """Refuse words beyond ASCII that sound alike: of a script that it does not read, the synthesiser says the name ("Chinese letter")."""
+    foreign = {word: spoken_in[0] for word, spoken_in in zip(said, accents, strict=True) if not word.isascii()}
+    known: dict[tuple[str, bytes], str] = {}
+    for word, language in foreign.items() if len(foreign) > 1 else ():
+        sound = synthesize([Request(word, language)])[0].tobytes()  # each alone: it remembers what it spoke before
+        other = known.setdefault((language, sound), word)
+        cure = "Give the language of the words (--language), or write them in its letters."
+        require(other == word, "words", f"sound different from each other when spoken in {language}", [other, word], cure)
 
 
 def check_language(language: str | None) -> None:
