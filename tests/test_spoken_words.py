@@ -139,7 +139,7 @@ def people(**changes):
 def test_training_hears_synthesised_voices_and_the_test_does_not(who, tmp_path, monkeypatch):
     monkeypatch.setenv(made_data.CACHE_VARIABLE, str(tmp_path / "cache"))
     hums(monkeypatch)
-    split = data.load(write_shd(tmp_path / "people.h5", people()), who)
+    split = data.load(write_shd(tmp_path / "people.h5", people(speaker_names=("ann", "bob", "eve"))), who)
     more = Synthetic(2).added(split)
     first = more.train[: len(split.train)]
     assert more.test is split.test and first == replace(split.train, speaker_names=more.train.speaker_names)
@@ -148,6 +148,17 @@ def test_training_hears_synthesised_voices_and_the_test_does_not(who, tmp_path, 
     names = {more.train.speaker_names[speaker] for speaker in synthesised.speakers}
     assert all(name.startswith("synthesised ") for name in names)
     assert not set(synthesised.speakers) & set(split.train.speakers) and not set(synthesised.speakers) & set(split.test.speakers)
+
+
+@pytest.mark.parametrize("who", [0, 2])
+def test_people_without_names_may_have_any_numbers(who, monkeypatch):
+    """Names up to the largest would take minutes and gigabytes."""
+    monkeypatch.setattr(synthetic, "SpokenWords", lambda words, *_: people(keys=tuple(words), speaker_names=("f1", "f3", "f4")))
+    events = replace(people(), speakers=people().speakers + 10**15)
+    split = data.Split(events.without_speakers(10**15 + who), events.of_speakers(10**15 + who), "people", "a speaker")
+    train = Synthetic(4).added(split).train
+    np.testing.assert_array_equal(train[: len(split.train)].speakers, split.train.speakers)
+    np.testing.assert_array_equal(train[len(split.train) :].speakers, people().speakers + 10**15 + 3)
 
 
 def test_synthesised_voices_have_the_band_and_the_language_that_are_asked_for(monkeypatch):

@@ -45,8 +45,11 @@ class Synthetic:
         names, heard = split.train.keys, np.unique(split.train.labels)
         spoken = SpokenWords([names[label] for label in heard], self.per_class, self.rate, self.language)
         voices = tuple(f"synthesised {voice}" for voice in spoken.speaker_names)
-        numbers = np.concatenate([split.train.speakers, split.test.speakers])  # neither has one of those who are synthesised
-        known = split.train.speaker_names
-        known += tuple(str(number) for number in range(len(known), int(numbers.max(initial=-1)) + 1))
-        more = replace(spoken, labels=heard[spoken.labels], keys=names, speaker_names=voices)
+        people, numbers = np.concatenate([split.train.speakers, split.test.speakers]), spoken.speakers
+        known, first = split.train.speaker_names, int(people.max(initial=-1)) + 1  # neither has one of those who are synthesised
+        if known:
+            known += tuple(str(number) for number in range(len(known), first))
+        else:  # people without names have any numbers, such as 20231234: names up to there would fill the memory
+            voices, numbers = (), numbers + first - int(split.train.speakers.max(initial=-1)) - 1
+        more = replace(spoken, labels=heard[spoken.labels], keys=names, speakers=numbers, speaker_names=voices)
         return replace(split, train=replace(split.train, speaker_names=known).joined(more))
