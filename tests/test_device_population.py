@@ -213,6 +213,17 @@ def test_the_window_of_pulses_under_which_a_device_fires_on():
     assert 0.6 < low < 0.8 and high == np.inf  # its gate drains before the next pulse
 
 
+def test_a_slow_device_fires_on_though_no_spike_falls_into_the_last_tenth_of_the_train():
+    """That of Table 8, at 0.56 and 0.816 V: 5000 pulses show that it does."""
+    device, width = presets.ZHAO2025_TABLE8, 1e-8
+    numbers = characterize(device, trials=2)["threshold firing"].numbers
+    low, high = numbers["lowest and highest pulses under which it fires on (nan: not under these; inf: twice these)"][0]
+    assert (low, high) == pytest.approx((0.232, 1.224))
+    for volt, fires in ((0.56, True), (0.816, True), (high, True), (high + 0.008, False)):
+        long = simulate(device, stimulus.train(volt, width, width, 5000), width, 0, record="events").spike_times()
+        assert (long[-1] > 0.98 * 10_000 * width) == fires
+
+
 def test_where_all_or_none_fire_the_turn_on_time_is_of_those_that_do():
     report = characterize(replace(FIG2, sigma1=1e-6), trials=2)
     one = report["stochasticity"]

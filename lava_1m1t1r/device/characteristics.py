@@ -233,7 +233,8 @@ def _window(p: DeviceParams, volt: float, width: float, own: np.ndarray) -> tupl
     it falls silent, or latches, at ``volt`` itself (its spikes there: ``own``), inf where it fires on at twice that."""
 
     def goes_on(spikes: np.ndarray) -> bool:
-        return bool(spikes.size) and spikes[-1] > 0.9 * 2000 * width
+        late = bool(spikes.size) and spikes[-1] > 0.9 * 2000 * width
+        return late or not np.isnan(mean_interval(spikes, 2000 * width))  # of a slow one, no spike need fall into the last tenth
 
     if not goes_on(own):
         return nan, nan
