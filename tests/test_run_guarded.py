@@ -2,6 +2,7 @@
 
 import errno
 import multiprocessing
+import multiprocessing.connection
 import os
 import shutil
 import signal
@@ -45,6 +46,7 @@ from lava_1m1t1r.run import (
     run,
     run_guarded,
 )
+from lava_1m1t1r.run.runtime import GuardedRuntime
 
 FLOAT = Loihi2SimCfg(select_tag="floating_pt")
 T = 6
@@ -311,6 +313,26 @@ def test_stop_ends_a_run_that_is_still_going():
         relay.run(RunSteps(num_steps=T, blocking=False))
     with pytest.raises(NotRunning, match="graph has been stopped"):  # and not RunTimeout: nobody waited for the run's end
         relay.run(RunSteps(num_steps=1))
+
+
+def test_a_run_that_another_thread_stops_names_no_process_as_failed(monkeypatch):
+    usual = GuardedRuntime._ask_to_leave
+
+    def slowly(runtime):  # as on a busy machine: the children have ended, and are not torn down yet
+        usual(runtime)
+        for child in runtime.children:
+            multiprocessing.connection.wait([child.process.sentinel], 10.0)
+        time.sleep(0.2)
+
+    monkeypatch.setattr(GuardedRuntime, "_ask_to_leave", slowly)
+    relay, _, _ = chain()
+    with guarded(relay, FLOAT, timeout=60) as session:
+        session.run(1)
+        stopper = threading.Timer(0.2, session.stop)
+        stopper.start()
+        with pytest.raises(NotRunning, match="graph has been stopped"):
+            session.run(2**30)
+        stopper.join()
 
 
 @pytest.mark.parametrize(

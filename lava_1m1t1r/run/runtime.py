@@ -52,6 +52,7 @@ class _Port:
 
     def recv(self):
         while True:
+            self._runtime.leave_to_stopper()
             if self._runtime.stopped:
                 raise NotRunning(STOPPED)
             try:
@@ -145,6 +146,7 @@ class GuardedRuntime(Runtime):
         self._looked = 0.0
         self._size_due = ""  # of this Var
         self._untold = False  # whether Lava would not tell any more that steps are done
+        self._stopper: int | None = None  # the thread that stops the graph
         self._turn = threading.RLock()
         self.answered = threading.Event()  # by a RuntimeService
         self._repeat: set[_Port] = set()  # of services that tell of a pause again after every run in which nobody asked for one
@@ -365,6 +367,7 @@ class GuardedRuntime(Runtime):
         None where the run has ended meanwhile, because the user's signal handler has waited for it, too.
         """
         while not self.stopped:
+            self.leave_to_stopper()
             if not self._is_running:
                 return None
             self.answered.clear()
@@ -416,6 +419,7 @@ class GuardedRuntime(Runtime):
 
     def _give_up(self, kind: type[RunError], why: str) -> NoReturn:
         """Tear everything down, and raise with what each model was doing."""
+        self.leave_to_stopper()
         stacks = [(child.name, child.stack()) for child in self.children if child.is_model]
         at_work = [(name, where) for name, where in stacks if where]
         self.stop(patience=0.0)
@@ -424,6 +428,7 @@ class GuardedRuntime(Runtime):
 
     def _fail(self) -> NoReturn:
         """A child has failed: give its traceback a while to arrive, tear everything down, and raise. Its neighbours may be gone before."""
+        self.leave_to_stopper()
         end = time.monotonic() + _LONGEST_REPORT
         while not any(child.at_fault() for child in self.children) and time.monotonic() < end:
             time.sleep(0.005)
@@ -450,6 +455,7 @@ class GuardedRuntime(Runtime):
         """
         if self.stopped or os.getpid() != self._process:  # the children are those of the process that we were forked from
             return
+        self._stopper = self._stopper or threading.get_ident()
         try:
             if patience and self._is_initialized:
                 with suppress(RunError), self._bounded(patience):
@@ -458,6 +464,13 @@ class GuardedRuntime(Runtime):
             if not self.stopped:  # a child that fails while it is asked to leave tears everything down
                 with unbroken():
                     self._tear_down(patience)
+
+    def leave_to_stopper(self) -> None:
+        """Raise where another thread stops the graph, once it has: children that leave then have not failed, and answer that thread."""
+        if self._stopper not in (None, threading.get_ident()):
+            while not self.stopped:
+                time.sleep(TICK)
+            raise NotRunning(STOPPED)
 
     def _ask_to_leave(self) -> None:
         for port in self.runtime_to_service:
