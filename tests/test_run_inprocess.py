@@ -461,6 +461,17 @@ def test_reset_gives_the_first_run_again(tag):
         np.testing.assert_array_equal(first[target], again[target])
 
 
+def test_a_reset_in_the_midst_of_a_run_is_refused():
+    relay, _ = chain("signal")
+    with InProcess(relay, config()) as session:
+        before = signal.signal(signal.SIGUSR1, lambda number, frame: session.reset())
+        try:
+            with pytest.raises(InputError, match="reset must be called between runs"):
+                session.run(T)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+
 def test_models_have_their_own_parameters_and_the_users_random_numbers_stay():
     scale = np.ones(3)
     np.random.seed(3)

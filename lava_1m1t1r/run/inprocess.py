@@ -338,6 +338,8 @@ class InProcess:
         """
         self._check_open()
         with alone():
+            # else the model that is at work would end before any is made anew, and the run as if it had done its steps
+            require(not self._built.at_work, "reset", "be called between runs", "in a run, by a ProcessModel or a signal handler")
             self._built.end()
             self._built.stop(self._alarm, self._timeout)
             with self._or_over("the models to be made anew"):
