@@ -719,6 +719,12 @@ def test_a_run_may_have_a_time_limit_of_its_own():
         session.run(T, timeout=0.3)
 
 
+def test_a_models_time_is_over_while_it_runs_a_graph_that_has_more():
+    outer = Told(step=lambda m: run(Told(), 10**9, Loihi2SimCfg(), timeout=30.0), name="outer")
+    with pytest.raises(RunTimeout, match=r"the run took longer than 0\.5 s\. Told 'outer' was at work"):
+        run(outer, 1, Loihi2SimCfg(), timeout=0.5)
+
+
 def test_what_does_not_run_in_process_is_refused_by_name(monkeypatch):
     tagged = [LIFRefractory(shape=(3,), name="float only") for _ in range(2)]
     with pytest.raises(InputError, match=r"LIFRefractory 'float only': .* selects no ProcessModel: .*It has .* \(tags: float") as told:

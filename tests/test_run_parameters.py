@@ -35,7 +35,7 @@ from told.process import Choosing, Selecting, Told
 
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.run import InProcess, NotRunning, ProcessFailed, RunTimeout, copies, guarded, run
-from lava_1m1t1r.run.alarm import Alarm, TimeIsOver
+from lava_1m1t1r.run.alarm import Alarm
 
 
 def recorded(told, steps=3, **options):
@@ -490,7 +490,7 @@ def test_a_run_that_is_recorded_and_takes_too_long_ends_without_a_complaint(recw
 def test_the_time_to_stop_may_be_over_before_the_first_model_is_asked(monkeypatch):
     @contextlib.contextmanager
     def over(alarm, seconds):
-        raise TimeIsOver
+        raise alarm.over
         yield
 
     with InProcess(Told(), Loihi2SimCfg(), timeout=5.0) as session:

@@ -38,7 +38,7 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> None:
 
 
 class Alarm:
-    """Raises :class:`TimeIsOver` in the thread that set it, once the time is over.
+    """Raises its own kind of :class:`TimeIsOver` in the thread that set it, once the time is over.
 
     A main thread that is still in C code (asleep, at a lock) a while later gets a SIGINT, as if by Ctrl-C, which becomes a
     :class:`TimeIsOver`, too. That is the last resort: signals belong to the user and to test runners.
@@ -49,6 +49,8 @@ class Alarm:
     """
 
     def __init__(self):
+        self.over: type[TimeIsOver] = type("TimeIsOver", (TimeIsOver,), {})
+        """What it raises: a model may run another graph, and that run's own time is not over when the model's is."""
         self._lock = threading.Lock()
         self._nothing_new = threading.Lock()  # released to wake the thread
         self._nothing_new.acquire()
@@ -76,7 +78,7 @@ class Alarm:
             yield
         except KeyboardInterrupt as error:
             if self._sent:
-                raise TimeIsOver from error
+                raise self.over from error
             raise
         finally:
             with self._lock:
@@ -115,7 +117,7 @@ class Alarm:
             in_c = self._fired and not self._interrupted  # turn and turn about, should the thread except both
             self._interrupted = in_c and self._target == threading.main_thread().ident and callable(signal.getsignal(signal.SIGINT))
             # Never both: what waits at a Condition takes its lock back after the one, and would be hit by the other before it has
-            _raise_in(self._target, None if self._interrupted else TimeIsOver)
+            _raise_in(self._target, None if self._interrupted else self.over)
             if self._interrupted:
                 self._sent = True
                 signal.pthread_kill(self._target, signal.SIGINT)

@@ -23,7 +23,7 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.run_configs import RunConfig
 
 from ..errors import InputError, require
-from .alarm import Alarm, TimeIsOver, comes_from_outside
+from .alarm import Alarm, comes_from_outside
 from .failures import ProcessFailed, RunTimeout, title
 
 LONGEST_BUILD = 600.0  # s, at least; large graphs compile for minutes
@@ -129,7 +129,7 @@ def building(proc: AbstractProcess, alarm: Alarm, timeout: float) -> Iterator[No
     try:
         with alarm.set(seconds):
             yield
-    except TimeIsOver as error:
+    except alarm.over as error:
         raise RunTimeout(
             f"the graph of {title(proc)} was not compiled and built within {seconds:g} s. Lava's compiler imports "
             "every Python file beside those of the Processes: is there one that does not end?"

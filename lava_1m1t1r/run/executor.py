@@ -24,7 +24,7 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.runtime.runtime_services.runtime_service import AsyncPyRuntimeService, LoihiPyRuntimeService
 
 from ..errors import InputError, missing, require
-from .alarm import Alarm, TimeIsOver, comes_from_outside
+from .alarm import Alarm, comes_from_outside
 from .channels import Channel, ExternalChannel
 from .copies import members, parameters
 from .domains import AsyncDomain, Domain, LoihiDomain, Task
@@ -184,7 +184,7 @@ class Executor:
                         task.stop()
                     except ProcessFailed as error:
                         warnings.warn(str(error), stacklevel=1)
-        except TimeIsOver:
+        except alarm.over:
             where = f": {task.name} was at work" if task is not None else ""  # None: the alarm came before the first
             warnings.warn(f"models were not stopped within {seconds:g} s{where}.", stacklevel=1)
 
@@ -235,7 +235,7 @@ class Executor:
             with users_random(self.random_start), self.settings, alarm.set(seconds):
                 self._advance(until, patient)
             returned = True
-        except TimeIsOver as error:
+        except alarm.over as error:
             raise self._timeout(seconds) from error
         finally:
             self.at_work = False

@@ -16,7 +16,7 @@ from lava.magma.core.run_configs import RunConfig
 
 from ..errors import number, require, whole
 from . import values
-from .alarm import Alarm, TimeIsOver
+from .alarm import Alarm
 from .checks import (
     building,
     check_executable,
@@ -327,7 +327,7 @@ class InProcess:
                 yield
         except BaseException as error:
             self._close()
-            if isinstance(error, TimeIsOver):
+            if isinstance(error, self._alarm.over):
                 raise RunTimeout(f"it took longer than {self._timeout:g} s for {what}.") from error
             raise
 
