@@ -511,6 +511,17 @@ def test_no_steps_are_lavas_way_to_set_vars_before_the_first(runner, blocking):
         lif.run(RunSteps(num_steps=0))
 
 
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+def test_what_is_no_number_of_steps_is_refused_in_lavas_own_call_too(runner):
+    lif = LIF(shape=(3,), du=0.0, dv=0.0, bias_mant=1, vth=100)
+    with runner(lif, config(FLOAT)):
+        for steps in (-1, -3, 1.5):
+            with pytest.raises(InputError, match=f"^steps must be a whole number >= .; got {steps}"):
+                lif.run(RunSteps(num_steps=steps))
+        lif.run(RunSteps(num_steps=2))
+        assert lif.v.get().tolist() == [2, 2, 2]
+
+
 def test_a_session_is_entered_once_and_used_inside():
     process, variables = recurrent(FLOAT)
     session = InProcess(process, config())

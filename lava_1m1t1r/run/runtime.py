@@ -20,14 +20,14 @@ from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.py.model import AbstractPyProcessModel
 from lava.magma.core.process.message_interface_enum import ActorType
-from lava.magma.core.run_conditions import RunContinuous
+from lava.magma.core.run_conditions import RunContinuous, RunSteps
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
 from lava.magma.runtime.runtime_services.runtime_service import AsyncPyRuntimeService
 from scipy.sparse import csr_matrix
 
 from .._support.programs import unbroken
-from ..errors import array_of, require
+from ..errors import array_of, require, whole
 from .children import Children, lack_of_memory, too_many_files
 from .failures import Deadlock, NotRunning, ProcessFailed, RunError, RunTimeout, title
 from .servers import let_go
@@ -208,6 +208,8 @@ class GuardedRuntime(Runtime):
     def start(self, run_condition):
         """Run, as Lava's Process.run asks for; refused once stopped (Lava would crash)."""
         self._be_ready()
+        if isinstance(run_condition, RunSteps):
+            whole(run_condition.num_steps, "steps")  # numbers below 0 are commands in Lava: of -1, its children leave
         continuous = isinstance(run_condition, RunContinuous)
         must = (
             "be RunContinuous again after a continuous run, or a pause in the midst of steps: Lava's own runtime would not tell that steps "
