@@ -170,6 +170,14 @@ def test_a_value_that_cannot_be_sent_is_refused_before_lava_tells_the_model_of_i
         np.testing.assert_array_equal(session.get(relay.total), [7.0, 7.0, 7.0])
 
 
+def test_a_model_whose_integers_cannot_take_a_value_is_named():
+    lif = LIF(shape=(3,), name="whole")
+    with guarded(lif, Loihi2SimCfg(select_tag="fixed_pt"), timeout=60) as session:
+        session.run(1)
+        with pytest.raises(ProcessFailed, match="LIF 'whole' failed(.|\n)*cannot convert float NaN to integer"):
+            lif.v.set(np.full(3, np.nan))
+
+
 def test_a_single_int_is_not_set():
     """Lava would make it a float."""
     kinds = Kinds(name="kinds")

@@ -145,6 +145,7 @@ class GuardedRuntime(Runtime):
         self._idle_since = 0.0
         self._looked = 0.0
         self._size_due = ""  # of this Var
+        self._sets = False  # whether the next answer is about a Var that is set
         self._untold = False  # whether Lava would not tell any more that steps are done
         self._stopper: int | None = None  # the thread that stops the graph
         self._turn = threading.RLock()
@@ -298,10 +299,10 @@ class GuardedRuntime(Runtime):
     def heard(self, answer: np.ndarray) -> np.ndarray:
         """Check an answer of a RuntimeService: a Var's values begin with their number, or with the error of a model that has failed.
 
-        Lava takes the error for no values, and answers zeros.
+        Lava takes the error for no values, and answers zeros. Of a Var that is set, it names neither the Process nor what is wrong.
         """
         size_due, self._size_due = self._size_due, ""
-        if size_due and answer[0] < 0:
+        if (size_due and answer[0] < 0) or (self._sets and enum_equal(answer, MGMT_RESPONSE.ERROR)):
             self._fail()
         return answer
 
@@ -309,8 +310,12 @@ class GuardedRuntime(Runtime):
     def set_var(self, var_id, value, idx=None):
         self._be_ready()
         value = np.atleast_1d(self._sendable(var_id, value, idx))
-        with self._bounded(self.timeout):
-            super().set_var(var_id, value)
+        self._sets = True
+        try:
+            with self._bounded(self.timeout):
+                super().set_var(var_id, value)
+        finally:
+            self._sets = False
         self._await_update(var_id)
 
     def _await_update(self, var_id) -> None:
