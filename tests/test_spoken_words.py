@@ -161,6 +161,14 @@ def test_people_without_names_may_have_any_numbers(who, monkeypatch):
     np.testing.assert_array_equal(train[len(split.train) :].speakers, people().speakers + 10**15 + 3)
 
 
+def test_people_of_a_test_file_without_names_may_have_any_numbers(monkeypatch):
+    monkeypatch.setattr(synthetic, "SpokenWords", lambda words, *_: people(keys=tuple(words), speaker_names=("f1", "f3", "f4")))
+    named = people(speaker_names=("ann", "bob", "eve"))
+    train = Synthetic(4).added(data.Split(named, replace(people(), speakers=people().speakers + 10**15), "people", "a file")).train
+    assert train[: len(named)] == named and train.speaker_names == named.speaker_names
+    np.testing.assert_array_equal(train[len(named) :].speakers, people().speakers + 10**15 + 3)
+
+
 def test_synthesised_voices_have_the_band_and_the_language_that_are_asked_for(monkeypatch):
     seen = []
     monkeypatch.setattr(synthetic, "SpokenWords", lambda *given: seen.append(given) or people(keys=("up", "down", "left")))

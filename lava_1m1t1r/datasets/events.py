@@ -250,7 +250,7 @@ class EventSet(ByValue):
         if names != other.speaker_names or not names:
             first = max(len(names), int(self.speakers.max(initial=-1)) + 1)
             speakers = np.where(speakers < 0, speakers, speakers + first)
-            if names or other.speaker_names:
+            if other.speaker_names:
                 names += tuple(str(number) for number in range(len(names), first)) + other.speaker_names
         return replace(
             self,

@@ -45,11 +45,10 @@ class Synthetic:
         names, heard = split.train.keys, np.unique(split.train.labels)
         spoken = SpokenWords([names[label] for label in heard], self.per_class, self.rate, self.language)
         voices = tuple(f"synthesised {voice}" for voice in spoken.speaker_names)
-        people, numbers = np.concatenate([split.train.speakers, split.test.speakers]), spoken.speakers
-        known, first = split.train.speaker_names, int(people.max(initial=-1)) + 1  # neither has one of those who are synthesised
-        if known:
-            known += tuple(str(number) for number in range(len(known), first))
-        else:  # people without names have any numbers, such as 20231234: names up to there would fill the memory
-            voices, numbers = (), numbers + first - int(split.train.speakers.max(initial=-1)) - 1
+        people, numbers, known = np.concatenate([split.train.speakers, split.test.speakers]), spoken.speakers, split.train.speaker_names
+        after = max(len(known), int(split.train.speakers.max(initial=-1)) + 1)  # where joined puts the other's speakers
+        first = max(after, int(people.max(initial=-1)) + 1)  # neither set has one of those who are synthesised
+        if first > len(known):  # people without names have any numbers, such as 20231234: names up to there would fill the memory
+            voices, numbers = (), numbers + (first - after)
         more = replace(spoken, labels=heard[spoken.labels], keys=names, speakers=numbers, speaker_names=voices)
-        return replace(split, train=replace(split.train, speaker_names=known).joined(more))
+        return replace(split, train=split.train.joined(more))
