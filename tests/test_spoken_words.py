@@ -124,6 +124,8 @@ def test_words_that_the_synthesiser_says_alike_are_refused(tmp_path):
     """In English it says "Chinese letter" for each: all classes would be one sound."""
     with pytest.raises(InputError, match=r"words must sound different from each other when spoken in en-us; got \['零', '一'\]"):
         SpokenWords(["零", "zero", "一"], 1, root=tmp_path, progress=False)
+    with pytest.raises(InputError, match=r"words must sound different from each other when spoken in de; got \['fünf', 'fuenf'\]"):
+        SpokenWords(["fünf", "fuenf"], 1, root=tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
     for words, language in ((["零", "一"], "cmn"), (["zéro", "été"], None)):
         assert len(SpokenWords(words, 1, language=language, root=tmp_path, progress=False)) == 2

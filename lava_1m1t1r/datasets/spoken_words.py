@@ -57,8 +57,8 @@ def SpokenWords(
     Raises
     ------
     InputError
-        For an argument that breaks its rule, a language that the synthesiser does not have, and words that it says alike, as those in
-        a script that its language has not.
+        For an argument that breaks its rule, a language that the synthesiser does not have, and words for which it says the
+        same, as those in a script that its language has not. Words in ASCII are not listened to ("two" and "too").
     """
     require(isinstance(words, (list, tuple)) and len(words) > 0, "words", "be a list of words", words)
     for word in words:
@@ -85,21 +85,23 @@ def SpokenWords(
     }
 
     def make() -> EventSet:
-        _require_differing(said, accents)
+        _require_differing(words, said, accents)
         plan = planned(said, accents, range(len(TRAIN_VOICES)), [seed, _DRAWS], n_per_class)
         return spoken(plan, range(len(plan)), tuple(words), ear, threads, "synthesised utterances" if progress else None, rate)
 
     return made_once(root, "spoken_words", recipe, np.tile(np.arange(len(words)), n_per_class), make)
 
 
-def _require_differing(said: Sequence[str], accents: Sequence[Sequence[str]]) -> None:
-    """Refuse words beyond ASCII that sound alike: of a script that it does not read, the synthesiser says the name ("Chinese letter")."""
-    foreign = {word: spoken_in[0] for word, spoken_in in zip(said, accents, strict=True) if not word.isascii()}
-    known: dict[tuple[str, bytes], str] = {}
-    for word, language in foreign.items() if len(foreign) > 1 else ():
-        sound = synthesize([Request(word, language)])[0].tobytes()  # each alone: it remembers what it spoke before
+def _require_differing(words: Sequence[str], said: Sequence[str], accents: Sequence[Sequence[str]]) -> None:
+    """Refuse words for which the same is said ("fuenf", "fünf"), and those beyond ASCII that sound alike: of a script that it does not
+    read, the synthesiser says the name ("Chinese letter")."""
+    compared = sum(not text.isascii() for text in said) > 1
+    known: dict[tuple[str, str | bytes], str] = {}
+    for word, text, (language, *_) in zip(words, said, accents, strict=True):
+        heard = compared and not text.isascii()
+        sound = synthesize([Request(text, language)])[0].tobytes() if heard else text  # each alone: it remembers what it spoke before
         other = known.setdefault((language, sound), word)
-        cure = "Give the language of the words (--language), or write them in its letters."
+        cure = "Give the language of the words (--language), or write them otherwise, in its letters."
         require(other == word, "words", f"sound different from each other when spoken in {language}", [other, word], cure)
 
 
