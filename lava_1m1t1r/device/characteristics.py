@@ -157,9 +157,9 @@ def _events(p: DeviceParams, s: stimulus.Stimulus, width: float) -> Trace:
     return simulate(p, s, width, 0, "events")
 
 
-def _spikes(p: DeviceParams, volt: float, width: float) -> np.ndarray:
-    """Times of the spikes under 1000 pulses [s]."""
-    return _events(p, stimulus.train(volt, width, width, 1000), width).spike_times()
+def _spikes(p: DeviceParams, volt: float, width: float, pulses: int = 1000) -> np.ndarray:
+    """Times of the spikes under a train of pulses [s]."""
+    return _events(p, stimulus.train(volt, width, width, pulses), width).spike_times()
 
 
 def _firing(p: DeviceParams, width: float) -> tuple[float, np.ndarray]:
@@ -232,16 +232,20 @@ def _window(p: DeviceParams, volt: float, width: float, own: np.ndarray) -> tupl
     """Pulses, in steps of a hundredth of ``volt`` from there down and up, up to which trains of 1000 do not end in silence [V]; nan where
     it falls silent, or latches, at ``volt`` itself (its spikes there: ``own``), inf where it fires on at twice that."""
 
-    def goes_on(spikes: np.ndarray) -> bool:
-        late = bool(spikes.size) and spikes[-1] > 0.9 * 2000 * width
-        return late or not np.isnan(mean_interval(spikes, 2000 * width))  # of a slow one, no spike need fall into the last tenth
+    def goes_on(volt: float, spikes: np.ndarray) -> bool:
+        if spikes.size and spikes[-1] > 0.9 * 2000 * width:
+            return True
+        if np.isnan(mean_interval(spikes, 2000 * width)):
+            return False
+        longer = _spikes(p, volt, width, 4000)  # of a slow one, no spike need fall into the last tenth; or it has latched
+        return bool(longer[-1] > 0.75 * 8000 * width)
 
-    if not goes_on(own):
+    if not goes_on(volt, own):
         return nan, nan
     ends = []
     for step in (-1, 1):
         percent = 100 + step
-        while 0 < percent <= 200 and goes_on(_spikes(p, 0.01 * percent * volt, width)):
+        while 0 < percent <= 200 and goes_on(height := 0.01 * percent * volt, _spikes(p, height, width)):
             percent += step
         ends.append(inf if percent > 200 else 0.01 * (percent - step) * volt)
     return ends[0], ends[1]
