@@ -462,8 +462,8 @@ class GuardedRuntime(Runtime):
         """
         if self.stopped or os.getpid() != self._process:  # the children are those of the process that we were forked from
             return
-        self._stopper = self._stopper or threading.get_ident()
         try:
+            self._stopper = self._stopper or threading.get_ident()  # who waits for this thread waits for what follows
             if patience and self._is_initialized:
                 with suppress(RunError), self._bounded(patience):
                     self._ask_to_leave()
