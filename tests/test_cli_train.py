@@ -201,11 +201,8 @@ def test_training_with_a_file_to_test_on_says_how_to_evaluate_it_again(tmp_path,
 
 @pytest.mark.train
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    ("words", "named", "told"),
-    [(("two", "zero", "one"), False, False), (("two", "zero", "one"), True, True), (("zero", "one", "two"), False, True)],
-)
-def test_what_is_no_way_to_evaluate_again_is_not_told(words, named, told, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("named", [False, True])
+def test_what_is_no_way_to_evaluate_again_is_not_told(named, tmp_path, capsys, monkeypatch):
     """A test file without names has those of the training set, of which evaluate does not know: it goes by the network's numbers."""
     real = fit.fit
 
@@ -214,11 +211,12 @@ def test_what_is_no_way_to_evaluate_again_is_not_told(words, named, told, tmp_pa
         return real(*args, **options)
 
     monkeypatch.setattr(fit, "fit", after_the_file_is_gone)
+    words = ("two", "zero", "one")  # the network numbers them otherwise
     train = write_shd(tmp_path / "train.h5", replace(spoken((6,)), keys=words))
     test = write_shd(tmp_path / "test.h5", replace(spoken((6,), seed=1), keys=words if named else ()))
     options = ["--start", "shipped", "--data", str(train), "--test-data", str(test), "--epochs", "1", "-o", str(tmp_path / "run")]
     assert cli.main(["train", *options]) == 0
-    assert ("again: lava-1m1t1r evaluate" in capsys.readouterr().out) == told
+    assert ("again: lava-1m1t1r evaluate" in capsys.readouterr().out) == named
 
 
 @pytest.mark.train

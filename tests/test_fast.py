@@ -212,7 +212,7 @@ def test_two_samples_run_at_the_same_time(rng, monkeypatch):
 
 
 def test_cores_are_those_that_this_process_may_run_on(monkeypatch):
-    monkeypatch.setattr(cores_module, "_granted", lambda: 64)  # whatever this machine's container is granted
+    monkeypatch.setattr(cores_module, "granted", lambda: 64)  # whatever this machine's container is granted
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {5, 7, 8}, raising=False)
     assert cores() == 3
     monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
