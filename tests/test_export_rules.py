@@ -10,6 +10,7 @@ from pathlib import Path
 import export_networks as nets
 import numpy as np
 import pytest
+from command import TOY
 
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r._support.files import as_json
@@ -325,6 +326,19 @@ def test_a_former_export_is_replaced_whole(tmp_path):
     write_folder(out, {"c.txt": b"3"})
     assert sorted(p.name for p in out.iterdir()) == [MARK, "c.txt"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_export_does_not_replace_the_network_that_it_is_of(tmp_path):
+    """A network in a former export went with it: of ``deploy c out/network.net -o out``, no .net file was left."""
+    TARGETS["loihi"](TOY, tmp_path / "out")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for inside in ("out/network.net", "out/handoff/network.net", "link/out/network.net"):
+        with pytest.raises(InputError, match="output folder must not hold the network's file, which would be lost; got '.*network.net'"):
+            TARGETS["c"](tmp_path / inside, tmp_path / "out")
+        assert (tmp_path / inside).is_file()
+    (tmp_path / "out" / "network.net").rename(tmp_path / "moved.net")
+    TARGETS["c"](tmp_path / "moved.net", tmp_path / "out")
+    assert (tmp_path / "out" / "net.c").is_file()
 
 
 def contents(folder):

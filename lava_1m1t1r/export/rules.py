@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from ..errors import require, require_each
 from ..layers import WEIGHTLESS, Layer, M1T1RNeuron
 from ..netx.schema import described
 from ..sums import require_8_bits
-from .output import check_folder
+from .output import check_folder, place
 
 Rule = Callable[[NetDescription], None]
 MAX_LAYER = 1 << 16
@@ -33,6 +34,9 @@ def accepted(net: str | os.PathLike | NetDescription, out_dir: str | os.PathLike
     its export may fill."""
     check_folder(out_dir)
     net = described(net)
+    file = Path(net.source).resolve()
+    lost = file.is_file() and place(out_dir).resolve() in file.parents  # a former export's, whose files are removed
+    require(not lost, "output folder", "not hold the network's file, which would be lost", net.source, "Name another folder, or move it.")
     for rule in rules:
         rule(net)
     return net
