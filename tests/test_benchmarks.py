@@ -15,7 +15,7 @@ from words import spoken
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.benchmarks import device_speed, networks, simulation_speed, training_step
-from lava_1m1t1r.benchmarks.table import Table, least, write_json
+from lava_1m1t1r.benchmarks.table import Table, found_by, least, write_json
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import VerificationError
 from lava_1m1t1r.fast import FastNetwork
@@ -121,6 +121,35 @@ def test_a_jax_that_is_not_there_is_told_apart_from_one_that_fails(tmp_path, cap
         and [("skipped" in row, "failed" in row) for row in rest] == [(True, False)] * 2 + [(False, True)] * 2
     )
     assert rest[0]["skipped"] == "jax is not here" and "none" in rest[2]["failed"]
+
+
+def test_a_peer_that_fails_leaves_its_row_out_and_no_other(monkeypatch):
+    pytest.importorskip("torch")
+    from lava_1m1t1r.benchmarks import in_brian2, in_torch
+
+    def broken(*_):  # Brian2 without a compiler tells of the place, and the reason as its cause
+        raise RuntimeError("in a neuron group") from NotImplementedError("needs a\n compiler")
+
+    def ready(name, *_):
+        if name == "an older one":
+            raise AttributeError("no such layer")
+        return (lambda samples: None), 0.1
+
+    monkeypatch.setattr(in_brian2, "run", broken)
+    monkeypatch.setattr(in_torch, "ROWS", {name: name for name in ("an older one", "a newer one")})
+    monkeypatch.setattr(in_torch, "ready", ready)
+    table = Table("t", ("wall ms", "CPU ms", "us/step", "x", "hidden rate"))
+    args = SimpleNamespace(steps=5, repeats=1)
+    simulation_speed._brian2_row(table, None, np.zeros((5, 3)), "1 substep", 1e-3, args)
+    simulation_speed._torch_rows(table, np.zeros((2, 5, 3)), 1e-3, args)
+    brian2, older, newer, batch = table.rows
+    assert brian2["failed"] == "NotImplementedError: needs a compiler" and older["failed"] == "AttributeError: no such layer"
+    assert newer["name"] == "a newer one" and newer["hidden rate"] == batch["hidden rate"] == 0.1
+
+
+def test_a_program_that_ends_with_other_words_than_its_result_has_failed():
+    assert found_by([sys.executable, "-c", "print('{\"wall\": 1.5}')"], 60) == {"wall": 1.5}
+    assert "so long" in found_by([sys.executable, "-c", "print('{\"wall\": 1.5}'); print('so long')"], 60)["failed"]
 
 
 @pytest.mark.timeout(900)

@@ -107,6 +107,16 @@ def test_a_finished_run_counts_for_its_settings_and_sources_alone(tmp_path, monk
     assert run({"a": 1, "b": 2}) == {"accuracy": 3} and len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.parametrize("text", ["", '{"name": "GRU", "result": {"accu', "[]", "{}"])
+def test_a_run_that_is_kept_damaged_is_made_again(tmp_path, capsys, text):
+    assert accuracy.kept(tmp_path, "GRU", {}, lambda: {"accuracy": 1}) == {"accuracy": 1}
+    (path,) = tmp_path.iterdir()
+    path.write_text(text)
+    assert accuracy.kept(tmp_path, "GRU", {}, lambda: {"accuracy": 2}) == {"accuracy": 2}
+    assert f"{path} is damaged" in capsys.readouterr().err
+    assert accuracy.kept(tmp_path, "GRU", {}, lambda: {"accuracy": 3}) == {"accuracy": 2}
+
+
 def test_what_a_result_is_made_by_is_among_the_sources_that_it_counts_for(monkeypatch):
     seen = []
     monkeypatch.setattr(table, "sources_digest", lambda *patterns: seen.extend(patterns) or "")

@@ -20,7 +20,7 @@ import numpy as np
 
 from .._support import files
 from .._support.files import check_place, scratch
-from .._support.progress import say
+from .._support.progress import hint, say
 from ..answers import adapted_accuracy, winner
 from ..datasets.voices import VOICES
 from ..description import NetDescription
@@ -171,14 +171,18 @@ def _with_biases(net: NetDescription, test: data.Frames) -> float | None:
 
 
 def kept(folder: Path, name: str, settings: dict[str, Any], run: Callable[[], dict[str, Any]], told: str = "") -> dict[str, Any]:
-    """Return the result of ``run``: from ``folder`` where a run with the same settings is kept, else by running it and keeping it there.
+    """Return the result of ``run``: from ``folder`` where a run with the same settings is kept whole, else by running it and keeping it
+    there.
 
     ``told``: what is printed before it runs, by default ``name``.
     """
     words = "_".join("".join(c if c.isalnum() else " " for c in name).split())
     path = folder / f"{words}_{digest_of({'name': name, **settings})}.json"
     if path.is_file():
-        return json.loads(path.read_text())["result"]
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))["result"]
+        except (ValueError, KeyError, TypeError):  # the computer stopped as it was written
+            hint(f"{path} is damaged: its run is made again")
     folder.mkdir(parents=True, exist_ok=True)  # before the work, but after the options were checked
     say(f"{told or name}:", sys.stderr)
     result = run()

@@ -101,7 +101,11 @@ def found_by(command: Sequence[str], limit: float, **options: Any) -> dict[str, 
         return {"failed": str(error)}
     if done.returncode != 0 or not done.stdout.strip():
         return {"failed": f"exit code {done.returncode}. {done.stderr.strip()[-200:]}"}
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    last = done.stdout.strip().splitlines()[-1]
+    try:
+        return json.loads(last)
+    except ValueError:
+        return {"failed": f"its last line is no result: {last[-200:]}"}
 
 
 def parser(doc: str, repeats: int = 10, of: str = "number of runs, of which the shortest counts") -> argparse.ArgumentParser:
