@@ -500,6 +500,15 @@ def test_an_encrypted_archive_is_told(tmp_path, path):
         shd(tmp_path)
 
 
+def test_a_zip_with_a_damaged_name_is_told(tmp_path, path):
+    archive = tmp_path / "shd_train.h5.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(path, "SHD-\u00e9/shd_train.h5")
+    archive.write_bytes(archive.read_bytes().replace("\u00e9".encode(), b"\xff\xff"))  # which UTF-8 does not have
+    with pytest.raises(FormatError, match="shd_train.h5.zip must be a complete archive"):
+        shd(tmp_path)
+
+
 def test_an_empty_zip_is_not_taken_for_the_data(tmp_path):
     (tmp_path / "shd_train.h5.zip").touch()
     with pytest.raises(FormatError, match="hold shd_train.h5.*train=True, download=True"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import lzma
 import os
 import shlex
 import zipfile
@@ -90,7 +89,7 @@ def _unpack(archive: Path, target: Path) -> None:
                 rule = f"unpack to at most {most} bytes, for an archive of its size"
                 require(out.tell() + len(block) <= most, str(archive), rule, "more", "If you trust it, unpack it yourself.", FormatError)
                 out.write(block)
-    except (zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError, RuntimeError) as error:
         text = f"{archive} must be a complete archive, not encrypted: {error}. Delete it and fetch it again."
         raise FormatError(text) from error
 
