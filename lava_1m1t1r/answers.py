@@ -1,4 +1,4 @@
-"""The class that a network answers, from its sums over time; and to a speaker whom it comes to know."""
+"""The class that a network answers, from its outputs summed over time; also relative to a speaker's earlier utterances."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def answers(out: np.ndarray) -> np.ndarray:
 
 
 class Adapting:
-    """Answers to one speaker, utterance after utterance, relative to what this speaker's sums had in common before.
+    """Answers to one speaker, utterance after utterance, relative to what this speaker's earlier utterances had in common.
 
-    A stranger's voice favours the same few outputs in every word. The mean of the sums so far, and of K utterances with sums of 0, tells
-    which, without knowing a word that was said, and is taken away: K subtractions after the run, which leave the network as it is.
+    A stranger's voice favours the same few outputs in every word. The mean of the sums so far, and of K utterances with sums of 0, shows
+    which; the words need not be known. This mean is subtracted: K subtractions after the run, which leave the network as it is.
 
-    It supposes that all words are said about equally often: where half of the words are the same one, it does more harm than good to
-    voices like those of the training, and less good to strangers. Where the former say few utterances it may cost a point (RESULTS.md).
+    All words should be said about equally often. If half of the words are the same one, adapting does more harm than good to voices like
+    those of the training, and less good to strangers. For voices like those of the training, few utterances may cost a point (RESULTS.md).
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """Spikes that come later: by delay lines before a network, and from layer to layer.
 
-By delay lines, each channel reaches the first layer several times, each time a little later. Line n carries channel ``n mod C``,
+With delay lines, each channel reaches the first layer several times, each time a little later. Line n carries channel ``n mod C``,
 ``delay[n]`` steps later. A neuron that receives them weighs several past moments of its input, not only one: with four lines per channel,
 the networks distinguish words that they cannot with their neurons' own memory alone (RESULTS.md).
 """

@@ -1,6 +1,6 @@
 """The network step of a layer's neurons in plain numpy: slow, readable, and the reference ("arbiter") for every faster implementation.
 
-:class:`CompiledNeurons` are the same neurons by the compiled kernels, for whoever needs many steps.
+:class:`CompiledNeurons` are the same neurons, run by the compiled kernels: for many steps.
 """
 
 from __future__ import annotations

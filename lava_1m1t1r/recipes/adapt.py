@@ -1,14 +1,14 @@
-"""A network that is adapted to a stranger: biases of its neurons, from recordings whose words need not be known.
+"""Adapting a network to a stranger: biases of its neurons are moved, by recordings whose words need not be known.
 
 Some neurons spike more often in a stranger's utterances than they did in those of the training, whatever is said, and others less often.
-Their biases are moved until all spike as often as ever. Nothing else of the network changes, so that what comes out is a network as any
-other: a file, Lava, C, Verilog.
+Their biases are moved until all spike as often as in training. Nothing else of the network changes, so the result is a network like any
+other: for a file, Lava, C or Verilog.
 
 >>> from lava_1m1t1r.netx.schema import write
 >>> from lava_1m1t1r.recipes import SHIPPED_NETWORK
 >>> random = np.random.default_rng(0).random((60, 90, 140))
->>> of_training, heard = (random[:40] < 0.1).astype(int), (random[40:] < 0.12).astype(int)  # frames (B, T, C), of people in earnest
->>> usual = rates(SHIPPED_NETWORK, of_training)  # files that ``train`` has written know it
+>>> of_training, heard = (random[:40] < 0.1).astype(int), (random[40:] < 0.12).astype(int)  # frames (B, T, C); in real use, of people
+>>> usual = rates(SHIPPED_NETWORK, of_training)  # files that ``train`` has written hold it
 >>> usual.shape  # of each neuron of the first layer
 (128,)
 >>> write("mine.net", adapted(SHIPPED_NETWORK, heard, usual))
