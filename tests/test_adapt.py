@@ -237,8 +237,11 @@ def test_a_network_is_adapted_to_a_stranger_by_what_is_usual_in_its_training(net
     assert told.out.startswith("ben, all of it: 5 utterances of 90 bins; ") and told.out.endswith("wrote adapted.net\n") and not told.err
     some = np.sort(np.random.default_rng(0).permutation(9)[:5])  # the first ones of a sorted file are all of one word
     task = recipe("recordings").replace(channels=net.inputs, n_steps=net.usual.steps)
-    expected = adapted(net, data.frames_of(spoken(9, seed=1), task).dense(some))
+    heard = data.frames_of(spoken(9, seed=1), task).dense(some)
+    expected = adapted(net, heard)
     assert read("adapted.net") == expected and read("adapted.net").usual == net.usual
+    before, after = (np.abs(rates(one, heard) - net.usual.spikes).mean() / net.usual.spikes.mean() for one in (net, expected))
+    assert f"numbers of spikes were {before:.0%} off those of training, and are now {after:.0%} off; wrote" in told.out
 
 
 def test_utterances_without_spikes_are_left_out_and_told(net, files, capsys):

@@ -199,8 +199,8 @@ def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int
     own.add_argument("--hidden", type=int, default=hidden, help="recurrent neurons")
     own.add_argument("--batch", type=int, default=64, help="utterances a training step")
     own.add_argument("--channels", type=int, default=140, help="input channels after grouping")
-    own.add_argument("--train-per-class", type=int, default=sizes[0], help="utterances of SpokenDigits that are trained on")
-    own.add_argument("--test-per-class", type=int, default=sizes[1], help="utterances of SpokenDigits that are tested")
+    own.add_argument("--train-per-class", type=int, default=sizes[0], help="training utterances of each class of SpokenDigits")
+    own.add_argument("--test-per-class", type=int, default=sizes[1], help="test utterances of each class of SpokenDigits")
     own.add_argument(
         "--channel-shift",
         type=int,
@@ -306,10 +306,10 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     own = options(__doc__, "runs/accuracy", epochs=25, hidden=HIDDEN, sizes=(TRAIN_PER_CLASS, TEST_PER_CLASS), files=True)
     own.add_argument("--data", help="a file in SHD's format: each speaker is left out in turn, and the mean is shown")
     own.add_argument("--leave-out", nargs="+", help="leave out only these speakers of the file")
-    own.add_argument("--synthetic", type=int, metavar="N", help="files: train on N synthesised utterances of each class as well")
-    own.add_argument("--recorded-at", type=int, metavar="HZ", help="sampling rate of the file's recordings, whose band these then have")
+    own.add_argument("--synthetic", type=int, metavar="N", help="files: also train on N synthesised utterances of each class")
+    own.add_argument("--recorded-at", type=int, metavar="HZ", help="sampling rate of the file's recordings; these then have the same band")
     own.add_argument(
-        "--folds", type=int, metavar="K", help="SpokenDigits: leave each of K groups of its voices, test voices too, out in turn"
+        "--folds", type=int, metavar="K", help="SpokenDigits: divide all voices, test voices too, into K groups; leave each out in turn"
     )
     own.add_argument("--training", choices=("tuned", "plain"), help=f"tuned: {TRAINING}; default: tuned on SpokenDigits, plain on files")
     own.add_argument("--learning-rate", type=float, help="use this for all chosen rows, instead of each one's own")
@@ -320,7 +320,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     own.add_argument(
         "--synaptic-delays",
         action=argparse.BooleanOptionalAction,
-        help="each synapse has one of the delays, instead of all of them with a weight each; GRU synapses always have all",
+        help="each synapse has one of --taps, instead of all of them with a weight each; GRU synapses always have all",
     )
     own.add_argument("--refractory", type=float, default=1.0, help="factor on R_c of 1M1T1R; a larger one means fewer spikes")
     own.add_argument(

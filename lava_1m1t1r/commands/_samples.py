@@ -28,7 +28,7 @@ def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> 
     parser.add_argument(
         "--steps",
         type=int,
-        help="time bins per utterance; default: as many as in the network's training, of which its file or its results.json tell, or else "
+        help="time bins per utterance; default: as many as in the network's training, as its file or its results.json says, or else "
         "as many as training on the same data would use",
     )
 

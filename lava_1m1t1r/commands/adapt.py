@@ -20,20 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stranger",
         metavar="FILE",
-        help="a file in SHD's format, of the speaker to adapt to. Its labels do not matter; but what is said should be all words, about "
+        help="a file in SHD's format, of the speaker to adapt to. Its labels are not used, but the speaker should say all words about "
         "equally often: adapted to one word alone, a network may understand less than before",
     )
     parser.add_argument("--data", help="instead: the file that the network was trained on, or the SHD folder; default: spoken digits")
     parser.add_argument(
         "--leave-out", metavar="SPEAKER", help="speaker of this file to adapt to, as left out in training; default: the last"
     )
-    text = "adapt to N utterances, drawn at random; default: all. Of more than 600, which tell no more, 600 are heard"
+    text = "adapt to N utterances, drawn at random; default and largest number: 600, because more tell no more"
     parser.add_argument("--utterances", type=int, metavar="N", help=text)
     parser.add_argument(
         "--steps", type=int, help="time bins per utterance, for a network whose file does not say how many it was trained on"
     )
     parser.add_argument("-o", "--out", default="adapted.net", metavar="NET", help="file for the adapted network")
-    json_argument(parser, "how far neurons' numbers of spikes are from the usual ones, before and after")
+    json_argument(parser, "how far neurons' numbers of spikes are from those of training, before and after,")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,6 +69,6 @@ def run(args: argparse.Namespace) -> int:
         print(as_json(told | {"before": before, "after": after, "out": out}))
     else:
         bins = f"{counted(len(heard), 'utterance')} of {counted(heard.shape[1], 'bin')}"
-        text = f"{stranger.data}, {stranger.who}: {bins}; neurons' numbers of spikes are {before:.0%} from the usual ones"
-        print(f"{text}, adapted {after:.0%}; wrote {out}")
+        off = f"on average, neurons' numbers of spikes were {before:.0%} off those of training, and are now {after:.0%} off"
+        print(f"{stranger.data}, {stranger.who}: {bins}; {off}; wrote {out}")
     return 0

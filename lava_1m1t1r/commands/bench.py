@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repeats",
         type=int,
-        help="number of runs, of which the shortest counts, of seeds, or of chips; see --help-table for meaning and default",
+        help="number of runs (of which the shortest counts), of seeds or of chips, depending on the table; see --help-table",
     )
 
 

@@ -58,10 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--synthetic",
         type=int,
         metavar="N",
-        help="train on N synthesised utterances of each class as well, its name spoken in 50 voices; for recordings of few people",
+        help="also train on N synthesised utterances of each class: its name, spoken in 50 voices; for recordings of few people",
     )
     parser.add_argument(
-        "--recorded-at", type=int, metavar="HZ", help="sampling rate of the file's recordings, whose band --synthetic then has"
+        "--recorded-at", type=int, metavar="HZ", help="sampling rate of the file's recordings; --synthetic then has the same band"
     )
     parser.add_argument(
         "--language",
@@ -89,17 +89,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dt",
         type=float,
         metavar="SECONDS",
-        help="bin width and network step; the device's time scales with it, but for --slower; default: 0.01",
+        help="bin width and network step; the device is slowed down in proportion, unless --slower is given; default: 0.01",
     )
     parser.add_argument(
         "--steps",
         type=int,
-        help="bins of an utterance, later spikes are cropped; default: what holds 99 %% of the utterances whole (of few, all but the "
+        help="bins of an utterance, later spikes are cropped; default: as many as hold 99 %% of the utterances whole (of few, all but the "
         "longest), "
         "and at least " + _usual("n_steps").removeprefix("default: "),
     )
     parser.add_argument(
-        "--channels", type=int, help=f"group the data's channels, 700 where a file names no number, into this number; {_usual('channels')}"
+        "--channels", type=int, help=f"group the data's channels (700 if a file names no number) into this number; {_usual('channels')}"
     )
     parser.add_argument("--batch", type=int, help=f"utterances per training step, of each process under torchrun; {_usual('batch')}")
     parser.add_argument("--learning-rate", type=float, help=f"largest learning rate of the one-cycle schedule; {_usual('learning_rate')}")
@@ -158,7 +158,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue from the checkpoint in the folder (which machines share), with the same options; start anew if there is none",
+        help="continue from the checkpoint in the folder, with the same options; start anew if there is none. Several machines must share "
+        "the folder",
     )
     json_argument(parser, "the results")
 
