@@ -461,7 +461,9 @@ def test_a_failing_ngspice_fails_the_check_and_not_the_command(toy, tmp_path, mo
 
 @spice
 def test_a_simulation_that_takes_too_long_is_ended(toy, tmp_path):
-    with pytest.raises(VerificationError, match=r"did not end within 0\.2 s\. Give fewer"):
+    """The limit is a pattern's: fewer patterns would end as this one did."""
+    cure = r"Give shorter samples, or more time \(timeout, --timeout\)\."
+    with pytest.raises(VerificationError, match=rf"did not end within 0\.2 s\. {cure}"):
         TARGETS["spice"](toy, tmp_path / "out", frames=patterns(1)[0], timeout=0.2)
 
 

@@ -52,7 +52,9 @@ def ended(
     except PermissionError as error:
         raise InputError(f"{name} may not be run ({error}). The folder for temporary files (TMPDIR) must allow programs to run.") from error
     except subprocess.TimeoutExpired as error:
-        raise ToolFailed(f"{name} did not end within {limit:g} s. Give fewer or shorter samples.") from error
+        # a limit of one's own is ngspice's, for each sample: fewer of them do not help
+        cure = "Give fewer or shorter samples." if timeout is None else "Give shorter samples, or more time (timeout, --timeout)."
+        raise ToolFailed(f"{name} did not end within {limit:g} s. {cure}") from error
 
 
 def call(command: Sequence[str], folder: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
