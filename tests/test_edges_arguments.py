@@ -380,7 +380,8 @@ def test_an_array_of_one_number_is_not_shown_as_that_number():
 
 @pytest.mark.parametrize("value", [np.float64(2**63), 2**63, np.uint64(2**63)])
 def test_whole_numbers_end_where_64_bits_do(value):
-    with pytest.raises(InputError, match="x must be a whole number >= 0"):
+    """They were said to be ">= 0", which these are."""
+    with pytest.raises(InputError, match="x must be a whole number from 0 to 9223372036854775807; got 9"):
         whole(value, "x")
 
 
