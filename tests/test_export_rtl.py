@@ -401,7 +401,7 @@ def test_the_gates_that_yosys_makes_give_the_same_outputs(rng, tmp_path):
         pytest.param({"frames": np.full((1, 4, 1), np.nan)}, "frames must hold whole spike counts", marks=verilator),
         pytest.param({"frames": np.zeros((0, 4, 1))}, "frames must hold at least one sample", marks=verilator),
         pytest.param({"frames": np.full((1, 4, 1), 0.5)}, "frames must hold whole spike counts", marks=verilator),
-        ({"clock_hz": 0}, "clock_hz must be a finite number and > 0"),
+        ({"clock_hz": 0}, r"clock_hz \(--clock\) must be a finite number and > 0"),
         ({"simulator": "modelsim"}, "simulator must be one of verilator, icarus"),
         ({"simulator": ["verilator"]}, "simulator must be one of verilator, icarus"),
         ({"synthesise": "no"}, "synthesise must be True or False"),

@@ -96,7 +96,7 @@ def deploy_rtl(
     name = verilog_module(name)
     lanes = whole(lanes, "lanes", least=1, most=_MOST_LANES)
     require(lanes.bit_count() == 1, "lanes", f"be a power of two from 1 to {_MOST_LANES}", lanes)
-    clock_hz = number(clock_hz, "clock_hz", above=0.0)
+    clock_hz = number(clock_hz, "clock_hz (--clock)", above=0.0)
     synthesise = flag(synthesise, "synthesise")
     require(isinstance(simulator, str) and simulator in SIMULATORS, "simulator", f"be one of {', '.join(SIMULATORS)}", simulator)
     if frames is not None:
