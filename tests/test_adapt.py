@@ -357,6 +357,7 @@ def test_several_speakers_at_once_are_told(files, capsys):
         ("shipped --stranger ben.h5 -o ben.h5/adapted.net", "--out must be a folder, or inside one; got 'ben.h5'"),
         ("old.net --data mine.h5 -o ./old.net", "--out must be another file than the network's; got './old.net'"),
         ("shipped --stranger none.h5", "none.h5"),
+        ("shipped --stranger=", "--stranger must be a path; got ''"),
         ("shipped --stranger few.h5", "--stranger must have the network's 140 channels or more; got 48"),
         ("shipped --stranger silent.h5", "--stranger must hold at least one spike; got '2 empty utterances'"),
     ],

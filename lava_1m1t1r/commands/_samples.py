@@ -289,7 +289,7 @@ def _training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any
         split = data.load(args.data, args.leave_out)
         _numbered(split.train, net, matters=False)  # tells where these are not the data of its training
         return split.train, split.test, split.name, split.held_out, split.name
-    heard, training = data.read_shd(args.stranger), None
+    heard, training = data.read_shd(path_of(args.stranger, "--stranger")), None
     name = trained_on = data.name_of(args.stranger)
     if net.usual is not None:
         cure = f"{net.source} says itself how often its neurons spike in its training."

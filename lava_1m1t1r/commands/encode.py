@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import __version__
 from .._support.files import as_json
 from .._support.names import composed
-from ..errors import FormatError, InputError, counted, require
+from ..errors import FormatError, InputError, counted, path_of, require
 from ._common import check_whole, json_argument, out_file, talking
 
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_whole(args, seed=0)
     out = out_file(args.out, ".h5", ".hdf5")
-    source = Path(args.recordings)
+    source = path_of(args.recordings, "recordings")
     require(source.is_dir() or args.speaker is None, "--speaker", "be used with a folder", args.speaker, "A CSV file has a column for it.")
     with talking(args):
         events = wav_folder(source, None if args.speaker is None else _speaker_by(args.speaker), InnerEar(seed=args.seed))
