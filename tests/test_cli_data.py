@@ -35,6 +35,14 @@ def test_classes_of_two_files_are_known_by_their_names(tmp_path, capsys):
     assert "no utterance of 1 class of the test set (four)" in capsys.readouterr().err
 
 
+def test_sizes_of_spoken_digits_are_checked_before_one_set_is_made(monkeypatch):
+    """Of a test set that is too large, the training set was made first, and the error named neither."""
+    monkeypatch.setattr(data, "SpokenDigits", lambda **_: pytest.fail("a set is made"))
+    for name, option in (("train_per_class", "--train-per-class"), ("test_per_class", "--test-per-class")):
+        with pytest.raises(InputError, match=rf"{name} \({option}\) must be a whole number from 1 to 100000; got 100001"):
+            data.load(**{name: 100_001})
+
+
 def test_only_classes_that_occur_follow_those_of_training():
     test = EventSet.from_utterances([([0.1], [1])] * 2, [2, 1], keys=("c", "d", "b"))
     found = data.numbered_as(("a", "b"), test)

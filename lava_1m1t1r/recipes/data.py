@@ -16,7 +16,8 @@ from ..datasets.binning import BinnedEvents, bin_of, cropped_share
 from ..datasets.events import N_CHANNELS
 from ..datasets.shd_file import half_precision
 from ..datasets.shd_folder import SIZES
-from ..errors import array_of, counted, listed, option_name, path_of, require
+from ..datasets.spoken_digits import MOST_PER_CLASS
+from ..errors import array_of, counted, listed, option_name, path_of, require, whole
 from .task import MOST, Task
 
 _OTHERWISE = (
@@ -82,15 +83,17 @@ def load(
     FormatError
         For a file that is not in SHD's format.
     """
+    for name, given in (("train_per_class", train_per_class), ("test_per_class", test_per_class)):
+        field, cure = f"{name} ({option_name(name)})", "A file's utterances are taken as they are."
+        require(source is None or given is None, field, "be used with spoken digits", given, cure)
+        if given is not None:  # both, before one of the sets is made
+            whole(given, field, least=1, most=MOST_PER_CLASS)
     if source is None:
         for name, only in (("leave_out (--leave-out)", leave_out), ("test (--test-data)", test)):
             require(only is None, name, "be used with a data file", only, "Give --data FILE.")
         train = SpokenDigits(train=True, n_per_class=train_per_class)
         held = SpokenDigits(train=False, n_per_class=test_per_class)
         return Split(train, held, SPOKEN_DIGITS_NAME, voices_of(held))
-    for name, given in (("train_per_class", train_per_class), ("test_per_class", test_per_class)):
-        cure = "A file's utterances are taken as they are."
-        require(given is None, f"{name} ({option_name(name)})", "be used with spoken digits", given, cure)
     path = path_of(source, "source (--data)")
     if path.is_dir() or test is not None:
         require(
