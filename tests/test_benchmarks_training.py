@@ -143,6 +143,18 @@ def test_a_title_tells_the_options_that_are_not_the_usual_ones():
     assert accuracy._title(accuracy._arguments([]), [job]).endswith("25 epochs, 20 channels, batch 64")
 
 
+@pytest.mark.parametrize("option", [["--refractory", "2"], ["--delay-rec", "0"], ["--learn", "mu"]])
+def test_options_of_devices_are_for_rows_that_have_some(tmp_path, monkeypatch, option):
+    """They changed nothing of the others but the title, and runs that were kept were trained again."""
+    monkeypatch.setattr(accuracy.data, "load", None)  # no data are made
+    with pytest.raises(InputError, match=f"{option[0]} must be used with a row of 1M1T1R"):
+        accuracy.main([*SMALL, "--folder", str(tmp_path), "--only", "GRU", "CUBA (lava-dl)", *option])
+    args, known, job = accuracy._arguments(option), accuracy.rows(), TASK.replace(refractory=3.0, delay_rec=7)
+    fields = {name: job.replace(**accuracy._of_row(name, known[name], args)) for name in ("GRU", "CUBA (lava-dl)", "1M1T1R")}
+    assert {(task.refractory, task.delay_rec) for name, task in fields.items() if name != "1M1T1R"} == {(1.0, Task.delay_rec)}
+    assert (fields["1M1T1R"].refractory, fields["1M1T1R"].delay_rec) == (3.0, 7)
+
+
 @pytest.mark.parametrize("name", ["alif", "lsnn", "synaptic", "gru"])
 def test_peers_start_every_batch_from_rest_and_learn_in_every_parameter(name):
     if name in NEEDS:
@@ -356,11 +368,15 @@ def test_few_people_are_shifted_further_than_many_made_voices():
 def test_ablation_trains_every_variant_with_the_same_seeds(tmp_path, monkeypatch, capsys):
     split = data.Split(made((6, 6, 4)), made((3, 3, 2), 1), "words", "others")
     monkeypatch.setattr(ablation.data, "load", lambda *_, **__: split)
-    arguments = [*SMALL, "--repeats", "2", "--folder", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
+    arguments = [*SMALL, "--sigma", "0.25", "--repeats", "2", "--folder", str(tmp_path / "runs"), "--json", str(tmp_path / "t.json")]
     assert ablation.main(arguments) == 0
     first, verdicts = json.loads((tmp_path / "t.json").read_text())["tables"]
     assert [row["name"] for row in first["rows"]] == list(ablation.variants(0.1))
     assert len(verdicts["rows"]) == len(ablation.SENTENCES)
+    assert first["title"].endswith("16 neurons, 1 epoch, batches of 8, 2 seeds, channels 20, sigma 0.25")  # tables of other options differ
+    told = {row["name"]: [(run["seed"], run["device"]["sigma1"], run["tested"]) for run in row["runs"]] for row in first["rows"]}
+    assert told[ablation.FULL] == [(0, 0.0, {}), (1, 0.0, {})] and told[ablation.NOISE] == [(0, 0.25, {}), (1, 0.25, {})]
+    assert told[ablation.NOISE_TRAINING][1] == (1, 0.25, {"sigma1": 0.0, "sigma2": 0.0})
     assert {row["verdict"] for row in verdicts["rows"]} <= {"holds", "opposite", "not seen"}
     runs = {row["name"]: row["runs"] for row in first["rows"]}
     for row, sentence in zip(verdicts["rows"], ablation.SENTENCES, strict=True):  # shares in points, spikes as they are

@@ -20,7 +20,7 @@ from ..params import DeviceParams
 from ..recipes import data
 from ..recipes.augment import Augmentation
 from ..recipes.task import Task
-from .accuracy import checked, chosen_augmentation, kept, mean_and_error, options, trained
+from .accuracy import changed, checked, chosen_augmentation, in_words, kept, mean_and_error, options, trained
 from .table import Table, write_json
 
 FULL = "as fitted to the device"
@@ -133,9 +133,11 @@ def main(arguments: list[str] | None = None) -> int:
             settings: dict[str, Any] = {"task": dataclasses.asdict(of_seed), "device": device.as_dict(), "tested": known[name].tested}
             settings |= {"frames": frames, "augmentation": dataclasses.asdict(augmentation), "start": FULL}
             job = lambda v=known[name], seeded=of_seed: run(seeded, v, train, test, augmentation)  # noqa: E731
-            found[name].append(kept(args.folder, name, settings, job, f"{name}, seed {seed}"))
+            result = kept(args.folder, name, settings, job, f"{name}, seed {seed}")
+            found[name].append({"seed": seed, **{key: settings[key] for key in ("task", "device", "tested", "augmentation")}, **result})
     title = f"{split.name}, {split.held_out}: {len(train)} utterances, {task.hidden} neurons, {counted(task.epochs, 'epoch')}, "
     title += f"batches of {task.batch}, {counted(args.repeats, 'seed')}"
+    title = ", ".join([title, *in_words(changed(own, args, {"hidden", "epochs", "batch", "train_per_class"}))])
     table = Table(title, ("accuracy %", "+-", "train %", "+- ", "spikes", "+-  ", "CPU s"))
     for name in chosen:
         cells = []

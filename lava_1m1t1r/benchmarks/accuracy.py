@@ -48,6 +48,7 @@ FEW_SPIKES: dict[str, Any] = {"learn": ("mu", "gamma1", "r_control"), "spike_lim
 % from 240, beside 96.0 to 96.3 % from 430; with the same charge for spikes, equal devices gave 94.0 % from 207 and these 95.1 % from 193
 (limit 200). With another ``--hidden`` the limit is the same number of spikes per neuron; it stays where a layer has fewer because each
 synapse has all delays."""
+_OF_DEVICES = ("refractory", "delay_rec")  # fields of the Task that the networks of peers do not use
 TRAIN_PER_CLASS, TEST_PER_CLASS = 408, 114  # as many utterances as SHD has
 
 
@@ -216,6 +217,17 @@ def options(doc: str, folder: str, *, epochs: int, hidden: int, sizes: tuple[int
     return own
 
 
+def changed(own: argparse.ArgumentParser, args: argparse.Namespace, told: set[str]) -> dict[str, Any]:
+    """Options of a training table that are not as usual and change its numbers, without those that its title has ``told``."""
+    aside = {"only", "repeats", "folder", "json", "threads", *told}
+    return {name: value for name, value in vars(args).items() if name not in aside and value != own.get_default(name)}
+
+
+def in_words(changes: dict[str, Any]) -> list[str]:
+    """Such options, for a title."""
+    return [f"{name.replace('_', ' ')} {_as_typed(value)}" for name, value in changes.items()]
+
+
 def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
     """Check the options, set threads; return the rows chosen."""
     positive(args, "repeats", "epochs", "hidden", "batch", "channels", "train_per_class", "test_per_class", "threads")
@@ -275,7 +287,7 @@ def folds(split: data.Split, count: int) -> Iterator[data.Split]:
 
 
 def _of_row(name: str, row: Row, args: argparse.Namespace) -> dict[str, Any]:
-    """Choices that hold for some rows only: the values of a GRU are no spikes, and only 1M1T1R has devices that learn."""
+    """Choices that hold for some rows only: the values of a GRU are no spikes, and only 1M1T1R has devices and recurrent delays."""
     found = dict(row.changes or {})
     if "spike_limit" in found:
         found["spike_limit"] *= args.hidden / HIDDEN
@@ -287,7 +299,9 @@ def _of_row(name: str, row: Row, args: argparse.Namespace) -> dict[str, Any]:
         found["synaptic_delays"] = False
     if args.spike_limit is not None and not name.startswith("GRU"):
         found["spike_limit"] = args.spike_limit
-    if args.learn and name.startswith("1M1T1R"):
+    if not name.startswith("1M1T1R"):
+        return found | {field: getattr(Task, field) for field in _OF_DEVICES}
+    if args.learn:
         found["learn"] = tuple(dict.fromkeys(args.learn))
     return found
 
@@ -342,8 +356,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     require(args.spike_limit is None or args.spike_limit >= 0, "--spike-limit", "be >= 0", args.spike_limit)
     good = args.folds is None or (2 <= args.folds <= len(VOICES) and args.data is None)
     require(good, "--folds", f"lie in 2..{len(VOICES)}, and be used without --data", args.folds)
-    told = {"only", "repeats", "folder", "json", "threads", "data", "leave_out", "folds", "synthetic", "epochs", "channels", "batch"}
-    args.changes = {name: value for name, value in vars(args).items() if name not in told and value != own.get_default(name)}
+    args.changes = changed(own, args, {"data", "leave_out", "folds", "synthetic", "epochs", "channels", "batch"})
     return args
 
 
@@ -362,6 +375,13 @@ def _require_limit(args: argparse.Namespace, known: dict[str, Row], names: list[
     require(not silent or args.spike_limit is None, "--spike-limit", "be used with a row that has spikes", args.spike_limit, cure)
     limited = args.spike_limit is not None or any("spike_limit" in (known[name].changes or {}) for name in names)
     require(limited or args.spike_cost == Task.spike_cost, "--spike-cost", "be used with --spike-limit", args.spike_cost)
+
+
+def _require_devices(args: argparse.Namespace, names: list[str]) -> None:
+    """Refuse options of devices where no row has any."""
+    devices, cure = any(name.startswith("1M1T1R") for name in names), "Choose a row of 1M1T1R (--only)."
+    for field in (*_OF_DEVICES, "learn"):
+        require(devices or field not in args.changes, option_name(field), "be used with a row of 1M1T1R", args.changes.get(field), cure)
 
 
 class Job(NamedTuple):
@@ -401,7 +421,7 @@ def _title(args: argparse.Namespace, jobs: list[Job]) -> str:
     epochs = counted(args.epochs, "epoch")
     channels = counted(jobs[0].task.channels, "channel")  # of data with fewer than asked for, their own
     told = f"{jobs[0].of['data']}, {held}: {size} utterances{more}, {epochs}, {channels}, batch {args.batch}"
-    return ", ".join([told, *(f"{name.replace('_', ' ')} {_as_typed(value)}" for name, value in args.changes.items())])
+    return ", ".join([told, *in_words(args.changes)])
 
 
 def _as_typed(value: Any) -> str:
@@ -442,6 +462,7 @@ def main(arguments: list[str] | None = None) -> int:
     names = checked(args, list(known))
     _require_delays(args, known, names)
     _require_limit(args, known, names)
+    _require_devices(args, names)
     augmentation = chosen_augmentation(args)
     tuned = args.training == "tuned" if args.training else args.data is None
     jobs = _jobs(args, tuned)
