@@ -575,12 +575,14 @@ def test_a_network_of_the_most_synapses_runs_in_ngspice(fits, toy, tmp_path, mon
 
 def test_results_of_ngspice_that_are_cut_are_refused(toy, tmp_path):
     header = b"Title: x\nNo. Variables: 2\nNo. Points: 3\nBinary:\n"
-    for rows in (3, 2):
-        (tmp_path / "a.raw").write_bytes(header + np.arange(2.0 * rows).astype("<f8").tobytes())
-        if rows == 3:
-            np.testing.assert_array_equal(ngspice.read_raw(tmp_path / "a.raw"), np.arange(6.0).reshape(3, 2))
-    with pytest.raises(ToolFailed, match="ngspice's output a.raw is cut: 2 of 3 points"):
-        ngspice.read_raw(tmp_path / "a.raw")
+    whole = header + np.arange(6.0).astype("<f8").tobytes()
+    (tmp_path / "a.raw").write_bytes(whole)
+    np.testing.assert_array_equal(ngspice.read_raw(tmp_path / "a.raw"), np.arange(6.0).reshape(3, 2))
+    unknown = whole.replace(b"Points: 3", b"Points: 0")  # as on a full disk, where it is told at the end
+    for cut, points in ((whole[:-16], 2), (whole[:-1], 2), (unknown, 3), (unknown[:-1], 2), (header, 0), (header[:20], 0), (b"", 0)):
+        (tmp_path / "a.raw").write_bytes(cut)
+        with pytest.raises(ToolFailed, match=rf"ngspice's output a.raw is cut after {points} points. Is there room .*TMPDIR"):
+            ngspice.read_raw(tmp_path / "a.raw")
     table = np.zeros((2, 1 + 16 + 4))
     table[-1, 0] = 0.099
     with pytest.raises(ToolFailed, match=r"ngspice ended at 0\.099 s of 0\.1 s"):

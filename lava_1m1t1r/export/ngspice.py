@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .report import ToolFailed
-from .tools import ended, require_program
+from .tools import NO_ROOM, ended, require_program
 
 MOST_LINES = 12
 """Largest number of ngspice's lines in the text of an error."""
@@ -57,13 +57,13 @@ def telling(said: str) -> str:
 
 
 def read_raw(path: Path) -> np.ndarray:
-    """(K, V) table of ngspice's binary output: time, then the saved nodes in their order."""
+    """(K, V) table of ngspice's binary output: time, then the saved nodes in their order; a ToolFailed says that it is cut."""
     header, _, body = path.read_bytes().partition(b"Binary:\n")
     fields = dict(line.split(":", 1) for line in header.decode().splitlines() if ":" in line)
-    table = np.frombuffer(body, "<f8").reshape(-1, int(fields["No. Variables"]))
-    if len(table) != int(fields["No. Points"]):
-        raise ToolFailed(f"ngspice's output {path.name} is cut: {len(table)} of {fields['No. Points'].strip()} points.")
-    return table
+    points, columns = int(fields.get("No. Points", 0)), int(fields.get("No. Variables", 1))
+    if not body or len(body) != 8 * points * columns:  # the number of points is written last
+        raise ToolFailed(f"ngspice's output {path.name} is cut after {len(body) // (8 * columns)} points. {NO_ROOM}")
+    return np.frombuffer(body, "<f8").reshape(points, columns)
 
 
 def rises(time: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:

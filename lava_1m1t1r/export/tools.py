@@ -14,6 +14,8 @@ from .report import ToolFailed, VerificationError
 
 LIMIT = 7200.0
 """Longest time that an external program may take [s], so that none hangs for ever."""
+NO_ROOM = "Is there room in the folder for temporary files (TMPDIR)?"
+"""What to ask where a program has left half a file: simulators end on a full disk as if all were well."""
 
 
 def require_program(name: str, purpose: str, cure: str) -> None:
