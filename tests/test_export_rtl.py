@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from importlib import resources
+from pathlib import Path
 from types import SimpleNamespace
 
 import export_networks as nets
@@ -305,6 +306,24 @@ def test_a_wrong_design_is_found_out(rng):
     files["m1t1r_neuron.v"] = files["m1t1r_neuron.v"].replace("charged > v_th && gate <= v_th", "charged > v_th")
     with pytest.raises(rtl_target.VerificationError, match="RTL's (output|spike|gate) differs first|RTL's output differs"):
         nets.simulated(net, files, nets.frames(rng, net, steps=50))
+
+
+@pytest.mark.needs("iverilog")
+@pytest.mark.parametrize("what", ["outputs", "states", "cycles"])
+def test_a_result_that_a_full_disk_cut_is_no_proof_and_no_fault_of_the_design(what, rng, monkeypatch):
+    net = nets.network("recurrent_with_delays", rng)
+
+    def cut(command, folder):
+        ran = call(command, folder)
+        if command[0] == "vvp":
+            path = Path(folder, f"{what}.txt")
+            path.write_bytes(path.read_bytes()[:-1])
+        return ran
+
+    call = rtl_target.call
+    monkeypatch.setattr(rtl_target, "call", cut)
+    with pytest.raises(rtl_target.ToolFailed, match=rf"icarus left {what}.txt without the end of sample 1. Is there room .*TMPDIR"):
+        nets.simulated(net, drawn(net), nets.frames(rng, net, steps=20))
 
 
 def test_what_differs_is_named_by_its_place():

@@ -24,8 +24,8 @@ from . import rtl_source, rules
 from .frames import samples
 from .names import verilog_module
 from .plan import Plan, plan
-from .report import Report, VerificationError, classes_of, compared, write_export
-from .tools import call, require_program, write_sources
+from .report import Report, ToolFailed, VerificationError, classes_of, compared, write_export
+from .tools import NO_ROOM, call, require_program, write_sources
 
 SIMULATORS = {"verilator": "verilator", "icarus": "iverilog"}
 """Programs of the simulators, by the names that users give."""
@@ -238,10 +238,14 @@ def simulate(ran: Result, sources: Mapping[str, str], simulator: str = "verilato
         else:
             call(["iverilog", "-g2005", "-o", "bench.vvp", "-s", "bench", *verilog], folder)
             call(["vvp", "-n", "bench.vvp", "+states"], folder)
-        outputs, states, times = ((Path(folder) / f"{what}.txt").read_text() for what in ("outputs", "states", "cycles"))
-    _compare_outputs(outputs, sources["expected.txt"])
-    cycles = _intervals(times)
-    states_compared = _compare_states(states, ran.layers)
+        written = {what: (Path(folder) / f"{what}.txt").read_text() for what in ("outputs", "states", "cycles")}
+    for what, text in written.items():
+        ended = text.count("end\n")
+        if ended < len(ran.out):
+            raise ToolFailed(f"{simulator} left {what}.txt without the end of sample {ended}. {NO_ROOM}")
+    _compare_outputs(written["outputs"], sources["expected.txt"])
+    cycles = _intervals(written["cycles"])
+    states_compared = _compare_states(written["states"], ran.layers)
     text = compared(ran.out.shape[0] * ran.out.shape[1], ran.spike_count, states_compared)
     found = {_MEAN: float(np.mean(cycles)), _LARGEST: int(np.max(cycles))} if cycles.size else {}
     return {f"simulated by {simulator}": text, **found}
