@@ -186,8 +186,7 @@ class EventSet(ByValue):
         """(B,) float32: time of the last spike of each utterance [s], 0 without spikes."""
         filled = np.diff(self.offsets) > 0
         last = np.zeros(len(self), np.float32)
-        if filled.any():
-            last[filled] = np.maximum.reduceat(self.times, self.offsets[:-1][filled])
+        last[filled] = np.maximum.reduceat(self.times, self.offsets[:-1][filled])
         return last
 
     def __iter__(self) -> Iterator[Utterance]:

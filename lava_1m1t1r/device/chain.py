@@ -19,7 +19,7 @@ from ..compiled import allocating
 from ..errors import InputError, number, numbers, require, whole
 from ..params import DeviceParams
 from .circuit import node_voltage
-from .simulation import RECORDED, RTOL, simulate
+from .simulation import RECORDED, simulate
 from .stimulus import Stimulus
 from .trace import Trace
 
@@ -58,7 +58,7 @@ def _load_drop(gate: np.ndarray, drawn: np.ndarray, v_dd: float, r: float, k: fl
     return drop
 
 
-def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: int = 0, rtol: float = RTOL) -> Cascade:
+def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: int = 0) -> Cascade:
     """Simulate neurons in a row, circuit and coupling included.
 
     The loop between a load node and the memristor on it is solved by waveform relaxation: simulate the next neuron, put the current
@@ -74,8 +74,6 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
         Interval [s] over which the coupling voltage is held, so that all neurons but the first need one that is short beside the pulses.
     seed : int
         Seed of the noise; neuron k uses (seed, k).
-    rtol : float
-        See :func:`.simulate`.
 
     Raises
     ------
@@ -88,7 +86,7 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
     drive = v_in.sampled(dt) if isinstance(v_in, Stimulus) else numbers(v_in, "cascade.v_in [V]", (1,), "(T,), or a Stimulus")
     require(drive.ndim == 1, "cascade.v_in", "be (T,)", drive.shape)
     record = (*RECORDED, "input_current")
-    traces = [simulate(devices[0], v_in if isinstance(v_in, Stimulus) else drive, dt, seed, record, rtol=rtol)]
+    traces = [simulate(devices[0], v_in if isinstance(v_in, Stimulus) else drive, dt, seed, record)]
     drives = [drive]
     for k, q in enumerate(devices[1:], 1):
         p = devices[k - 1]
@@ -96,7 +94,7 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
         before = np.zeros(len(drive))
         for _ in range(ROUNDS):
             drop = _load_drop(traces[-1].gate_voltage, drawn, p.v_dd, p.r_load, p.k_transistor, p.v_t, p.c_load, dt)
-            trace = simulate(q, drop, dt, seed, record, first=k, rtol=rtol)
+            trace = simulate(q, drop, dt, seed, record, first=k)
             drawn = trace.input_current
             if np.sqrt(np.mean((drop - before) ** 2)) < SETTLED:
                 break
