@@ -43,6 +43,17 @@ def test_clang_finds_nothing_unused_or_unreachable(name, rng, tmp_path):
     subprocess.run(["clang", "-std=c99", *flags, "-fsyntax-only", "net.c"], cwd=tmp_path / "out", check=True)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_states_that_a_full_disk_cut_are_told_without_the_outputs(rng, tmp_path):
+    net = nets.network("recurrent_with_delays", rng)
+    tools.write_sources(c_source.sources(plan(net), "x", "net"), str(tmp_path))
+    tools.call(["gcc", *c_target.FLAGS, "net.c", "host/main.c", "-o", "main"], str(tmp_path))
+    words = c_target._words(nets.frames(rng, net, steps=2000))
+    for place, code, why in (("/dev/full", 5, "No space left on device"), ("absent/states", 2, "No such file or directory")):
+        with pytest.raises(VerificationError, match=f"main {place} ended with {code}: {place}: {why}\n$"):
+            tools.call([f"{tmp_path}/main", place], str(tmp_path), words)
+
+
 def _sparse(rng, size):
     """Inputs that reach no neuron, one or some of them; a layer without a recurrent weight other than 0."""
     first = nets.layer(rng, 0, 40, size, "dense_rec", delays=2, scale=20)

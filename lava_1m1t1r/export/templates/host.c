@@ -12,7 +12,9 @@ int main(int argc, char **argv)
     FILE *states = argc > 1 ? fopen(argv[1], "wb") : NULL;
     int32_t steps, word;
     uint32_t n, k, size;
+    int cut;
     if (argc > 1 && !states) {
+        perror(argv[1]);
         return 2;
     }
     while (fread(&steps, sizeof steps, 1, stdin) == 1) {
@@ -40,5 +42,12 @@ int main(int argc, char **argv)
             }
         }
     }
-    return states ? fclose(states) : 0;
+    if (states) {
+        cut = ferror(states);
+        if (fclose(states) || cut) {
+            perror(argv[1]);
+            return 5;
+        }
+    }
+    return 0;
 }
