@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -649,3 +650,23 @@ def test_a_stream_refuses_counts_that_delay_lines_bring_together():
     expected = FastNetwork(net).run(np.stack([burst, quiet, quiet, quiet])[None], "all")
     assert followed == expected.out[0, 1:, 0].tolist()
     assert all(state == expected.layers[0].states[name][0, -1] for name, state in stream.states()[0].items())
+
+
+def test_a_stream_goes_on_from_a_reset_alone_after_a_step_that_was_broken_off(rng, monkeypatch):
+    """Some of its layers have done the step, and others have not: what followed was the output of neither course."""
+    net = FastNetwork(export_networks.network("behind_delay_lines", rng))
+    frames = (rng.random((20, net.inputs)) < 0.4).astype(np.uint8)
+    stream, wanted = Stream(net), net.run(frames[None]).out[0]
+    for frame in frames[:10]:
+        stream.step(frame)
+    before = copy.copy(stream)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(stream._layers[-1]), "step", lambda *_: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            stream.step(frames[10])
+    for late in (lambda: stream.step(frames[10]), lambda: copy.copy(stream).step(frames[10]), stream.due):
+        with pytest.raises(InputError, match="Stream must have ended its last step; .* broken off.* reset"):
+            late()
+    assert np.array_equal([before.step(frame) for frame in frames[10:]], wanted[10:])
+    stream.reset()
+    assert np.array_equal([stream.step(frame) for frame in frames], wanted)

@@ -39,24 +39,37 @@ class Stream:
 
     def reset(self) -> None:
         """Back to rest, generators rewound."""
-        self.steps = 0
+        self._whole = False
         self._layers = [_StepLayer(RunningLayer(layer)) for layer in self.network.layers]
         lines = self.network.net.delay_lines
         self._lines = None if lines is None else LinesRun(lines.own_delay, lines.inputs)
+        self.steps = 0
+        self._whole = True
 
     def step(self, frame: Any) -> np.ndarray:
-        """Take the spike counts (C,) of one step; returns the output (C_out,) of that step."""
+        """Take the spike counts (C,) of one step; returns the output (C_out,) of that step.
+
+        After a step that was broken off, as by Ctrl-C, the stream goes on only from a :meth:`reset`: some layers have done it, others not.
+        """
+        self._check_whole()
         frame = array_of(frame, "frame", "hold numbers: whole spike counts (C,)")
         require(frame.ndim == 1, "frame", "have shape (C,): one step", frame.shape)
         out = check_frames(frame[None, None], self.network.net)[0]
         if self._lines is not None:
             out = self._lines.due(out[0])[None]
             check_sums(out, self._sums)  # frames that arrive together: each of them was checked alone
-            self._lines.now += 1
+        self._whole = False
         for layer in self._layers:
             out = layer.step(events_of(out))
+        if self._lines is not None:
+            self._lines.now += 1
         self.steps += 1
+        self._whole = True
         return out[0]
+
+    def _check_whole(self) -> None:
+        cure = "Call its reset(), or go on with a copy that was made before."
+        require(self._whole, "Stream", "have ended its last step", "one that was broken off, as by Ctrl-C, or goes on", cure)
 
     def due(self) -> np.ndarray:
         """Spikes (C_out,) that leave in the coming step; they do not depend on its frame.
@@ -66,6 +79,7 @@ class Stream:
         InputError
             For a network whose output is no spikes: sums of the coming step depend on its frame.
         """
+        self._check_whole()
         require(self.network.net.spiking, "network", "have spikes as its output", self.network.net.active[-1].kind)
         return self._layers[-1].due()
 
