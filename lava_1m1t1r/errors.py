@@ -199,7 +199,7 @@ def whole(value: Any, field: str, *, least: int = 0, most: int = 2**63 - 1, cure
     """
     value = _own(value)
     good = _is_real(value) and least <= value <= most and int(value) == value
-    told = most < 2**63 - 1 or (_is_real(value) and value > most)  # the end of 64 bits goes without saying, but to whom is beyond it
+    told = most < 2**63 - 1 or (_is_real(value) and value > most)  # the limit of 64 bits is named only to whoever exceeds it
     require(good, field, f"be a whole number from {least} to {most}" if told else f"be a whole number >= {least}", value, cure)
     return int(value)
 
