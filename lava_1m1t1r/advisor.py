@@ -159,7 +159,7 @@ class Advice:
         if self.recorded:
             r = self.recorded
             compared, spikes = counted(len(r.compared), "neuron"), counted(sum(r.step_spikes), "spike")
-            untold = f", {len(r.untold)} too slow for samples so short to tell{_some(r.untold)}" if r.untold else ""
+            untold = f", {len(r.untold)} draining too slowly for samples this short to show latching{_some(r.untold)}" if r.untold else ""
             idle = f"{len(r.silent)} silent{_some(r.silent)}, {len(r.latched)} latched{_some(r.latched)}{untold}"
             both = f"{compared} in the first sample: {spikes} (device {sum(r.device_spikes)})"
             lines.append(f"  under the recorded input: {counted(r.spikes, 'spike')}, {idle}; {both}")

@@ -91,7 +91,7 @@ class LayerQuantisation:
             lines.append(f"  number of neurons that rounding makes equal to another: {equal}")
         if self.activity:
             a = self.activity
-            untold = f"; too slow for utterances so short to tell: {_neurons(a.untold)}" if a.untold else ""
+            untold = f"; draining too slowly for utterances this short to show latching: {_neurons(a.untold)}" if a.untold else ""
             lines.append(f"  {counted(a.spikes, 'spike')}; silent: {_neurons(a.silent)}; latched: {_neurons(a.latched)}{untold}")
         lines.extend(f"  floating against fixed point, {name}: {agreement}" for name, agreement in self.agreement.items())
         return "\n".join(lines)

@@ -269,7 +269,7 @@ def test_samples_too_short_to_tell_of_latching_are_told():
     slow = StepParams(FIG2.scaled(8))  # its gate drains in 36 steps
     advice = advise(slow, a_in=np.full((60, 2), 400), steps=60)
     assert advice.recorded.latched == [] and advice.recorded.untold == [0, 1] and advice.latches_from is None
-    assert "0 latched, 2 too slow for samples so short to tell (0, 1); " in str(advice)
+    assert "0 latched, 2 draining too slowly for samples this short to show latching (0, 1); " in str(advice)
     assert "the gate drains too slowly to tell from 60 steps whether the neuron latches: take at least 73." in advice.notes
     assert not any("too slowly to tell" in note for note in advise(slow, steps=73).notes)
 

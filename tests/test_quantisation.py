@@ -178,7 +178,7 @@ def test_network_report_prints_and_is_json(rng):
         some = replace(report, activity=report.activity._replace(silent=[1, 4], latched=[]))
         assert "spikes; silent: 2 neurons (1, 4); latched: 0 neurons\n" in str(some)
         some = replace(report, activity=report.activity._replace(untold=[2]))
-        assert "; too slow for utterances so short to tell: 1 neuron (2)\n" in str(some)
+        assert "; draining too slowly for utterances this short to show latching: 1 neuron (2)\n" in str(some)
     assert quantise_network(drawn.net)[0].activity is None
     for names in (["hidden"], ["hidden", 2], "ab", 2):
         with pytest.raises(InputError, match="quantise_network.names must be 2 texts; got"):

@@ -265,7 +265,8 @@ def assumptions(network: DeviceNetwork) -> list[str]:
     if net.delay_lines is not None:
         notes.append(
             f"Delay lines are no part of the netlist, and cost no energy here: input n is channel n mod {net.inputs}, as many steps later "
-            "as delay_lines of the .net file say. The patterns are late so; whoever drives the rows sends each spike on all of its lines."
+            "as delay_lines of the .net file says. The patterns here are delayed in this way; what drives the rows must send "
+            "each spike on all lines of its channel."
         )
     if not net.spiking:
         notes.append(
