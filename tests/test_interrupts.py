@@ -282,6 +282,20 @@ def test_what_shall_not_be_broken_is_not_and_the_interrupt_comes_then():
     assert done == [True] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_users_alarm_does_not_break_it_either_and_forked_children_have_its_handler():
+    """A time limit of the user's (``signal.alarm``), raised while Lava's processes were being started, left them running for ever."""
+    done, child = [], 0
+    before = signal.signal(signal.SIGALRM, lambda *_: os._exit(7) if child == 0 else 1 / 0)
+    try:
+        with pytest.raises(ZeroDivisionError), programs.unbroken():
+            child = os.fork()
+            signal.raise_signal(signal.SIGALRM)
+            done.append(True)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert done == [True] and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
 def test_of_several_signals_that_come_meanwhile_each_is_heard():
     heard, numbers = [], (signal.SIGHUP, signal.SIGTERM)
     before = {n: signal.signal(n, lambda number, _frame: heard.append(number)) for n in numbers}
@@ -298,7 +312,7 @@ def test_of_several_signals_that_come_meanwhile_each_is_heard():
 
 def test_ctrl_c_while_handlers_come_back_leaves_none_behind(monkeypatch):
     """One that has waited is heard, and the others are as before, however many there are."""
-    before, numbers, put = {n: signal.getsignal(n) for n in programs._ENDING}, [], signal.signal
+    before, numbers, put = {n: signal.getsignal(n) for n in signal.valid_signals()}, [], signal.signal
 
     def again(number, handler):
         found = put(number, handler)
@@ -311,7 +325,7 @@ def test_ctrl_c_while_handlers_come_back_leaves_none_behind(monkeypatch):
     monkeypatch.setattr(signal, "signal", again)
     with pytest.raises(KeyboardInterrupt), programs.unbroken():
         assert signal.getsignal(signal.SIGINT) is not before[signal.SIGINT]
-    assert {n: signal.getsignal(n) for n in programs._ENDING} == before
+    assert {n: signal.getsignal(n) for n in signal.valid_signals()} == before
 
 
 def test_loops_are_loaded_whole_before_ctrl_c_is_heard(monkeypatch):

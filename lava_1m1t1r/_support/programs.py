@@ -141,17 +141,26 @@ def is_running(process: int) -> bool:
 
 @contextmanager
 def unbroken() -> Iterator[None]:
-    """For a ``with`` block that Ctrl-C, SIGTERM and SIGHUP shall not break: they come when it ends. Forked children call :func:`child`."""
+    """For a ``with`` block that signals, Ctrl-C or a user's alarm, shall not break: their handlers are called when it ends. Forked children
+    call :func:`child`."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     # not by a mask: the system gives a masked signal to another thread, and Python runs its handler in this one all the same
     held: list[int] = []
-    handlers: dict[int, Any] = {n: signal.getsignal(n) for n in _ENDING}
+    handlers: dict[int, Any] = {n: signal.getsignal(n) for n in signal.valid_signals()}
     before = {n: handler for n, handler in handlers.items() if callable(handler)}
+    ours = os.getpid()
+
+    def hold(number: int, frame: Any) -> None:
+        if os.getpid() == ours:
+            held.append(number)
+        else:  # a child that was forked meanwhile
+            before[number](number, frame)
+
     try:
         for number in before:
-            signal.signal(number, lambda number, _frame: held.append(number))
+            signal.signal(number, hold)
         yield
     finally:
         left, stop = list(before.items()), None
