@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+import random
 import sys
 import threading
 import warnings
@@ -22,7 +23,13 @@ from faulty.process import Faulty  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
 
-from lava_1m1t1r.run import Deadlock, InProcess, guarded, run  # noqa: E402
+from lava_1m1t1r.run import (  # noqa: E402
+    Deadlock,
+    InProcess,
+    guarded,
+    random_streams,
+    run,
+)
 from lava_1m1t1r.run.random_streams import users_random  # noqa: E402
 
 
@@ -207,3 +214,25 @@ def test_a_spare_normal_that_a_rewound_generator_left_is_not_the_users():
         np.random.normal()
         np.random.get_bit_generator().state = state
     assert np.random.get_state()[3] == 0 and np.random.normal() == np.random.RandomState(3).normal()
+
+
+@pytest.mark.parametrize("place", ("enter", "leave"))
+def test_an_alarm_that_comes_while_numbers_are_exchanged_leaves_the_users_own(place, monkeypatch):
+    whole, calls = getattr(random_streams._Home, place), []
+
+    def broken(home):
+        calls.append(home)
+        if len(calls) == 1:
+            home.swapped(home.start)
+            raise InterruptedError
+        whole(home)
+
+    with users_random() as start:
+        np.random.random(3)
+    np.random.random(5)
+    before = np.random.get_state()[1].tobytes(), np.random.get_state()[2], random.getstate()
+    monkeypatch.setattr(random_streams._Home, place, broken)
+    with pytest.raises(InterruptedError), users_random(start):
+        pass
+    assert (np.random.get_state()[1].tobytes(), np.random.get_state()[2], random.getstate()) == before
+    assert random_streams._home is None

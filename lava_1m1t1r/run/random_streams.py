@@ -79,11 +79,15 @@ class _Home:
         self._look()
         self._before = self.swapped(None)
         self.start = self._before if start is None else start
+        self._given = start is not None
+
+    def enter(self) -> None:
+        """Make the start the present state."""
         if self.start.kind is not self._before.kind:  # the user has chosen another kind since the models were built
             self._users, self.generator = self.generator, self.start.kind()
             np.random.set_bit_generator(self.generator)
             self._look()
-        if start is not None:
+        if self._given:
             self.swapped(self.start, self._users is None and self._before.spare is None)
         # numbers count as drawn by models from here on; a spare normal is taken without a trace in the generator
         self.tells = self._words is not None and self.start.spare is None
@@ -245,15 +249,24 @@ def users_random(start: Any = None) -> Iterator[Any]:
     """
     global _home
     with alone():
-        outer, python = _home, _PythonsRandom()
-        _home = _Home(start)
+        outer, python, inner = _home, _PythonsRandom(), _Home(start)
         try:
+            _home = inner
+            inner.enter()
             _FRESH.renew()
-            yield _home.start
+            yield inner.start
         finally:
-            _home.leave()
-            _home = outer
-            python.restore()
+            stop = None
+            while True:
+                try:
+                    inner.leave()
+                    _home = outer
+                    python.restore()
+                    break
+                except BaseException as error:  # of a signal's handler: the user's numbers come back all the same
+                    stop = error
+            if stop is not None:
+                raise stop
 
 
 def _spare_normal() -> float | None:
