@@ -52,6 +52,34 @@ def test_a_call_that_does_not_come_to_its_end_leaves_states_and_noise_as_they_we
     assert torch.equal(net(x[..., 20:]), wanted) and wanted.any()
 
 
+def test_a_call_that_is_ended_while_it_keeps_its_end_has_been_or_has_not(monkeypatch):
+    """It kept new states and spikes beside old noise."""
+    torch.manual_seed(0)
+    first = block.m1t1r.Recurrent({**NEURON, "params": replace(FIG2, sigma1=1e-3), "persistent_state": True}, 20, 30).eval()
+    x, keep, left = spikes(3, 20, 60), Neuron.__setattr__, []
+    first(x[..., :20])
+    other = copy.deepcopy(first)
+    courses = [other(x[..., 20:40]), other(x[..., 20:40])]
+
+    def interrupted(neuron, name, value):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        keep(neuron, name, value)
+
+    for allowed in range(20):
+        net, left[:] = copy.deepcopy(first), [None] * allowed
+        with monkeypatch.context() as patch:
+            patch.setattr(Neuron, "__setattr__", interrupted)
+            try:
+                net(x[..., 20:40])
+                break
+            except KeyboardInterrupt:
+                pass
+        assert any(torch.equal(net(x[..., 20:40]), course) for course in courses)
+    assert 3 < allowed < 19 and not torch.equal(*courses)
+
+
 @pytest.mark.parametrize("learn", [(), ("mu",)])
 def test_neurons_that_are_given_another_device_after_a_call_are_it_at_once_and_at_rest(learn):
     torch.manual_seed(0)

@@ -237,7 +237,7 @@ def test_what_a_call_leaves_for_the_next_is_no_longer_for_a_long_one():
     torch.manual_seed(0)
     net = block.m1t1r.Recurrent({**NEURON, "persistent_state": True}, 20, 30)
     net(spikes(2, 20, 400))
-    memory = net.neuron._past
+    memory = net.neuron._kept[1]
     while isinstance(memory.base, np.ndarray):
         memory = memory.base
-    assert memory.nbytes == net.neuron._past.nbytes
+    assert memory.nbytes == net.neuron._kept[1].nbytes

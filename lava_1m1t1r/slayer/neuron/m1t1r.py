@@ -242,7 +242,7 @@ class Neuron(base.Neuron):
     @property
     def kept_states(self) -> np.ndarray | None:
         """With ``persistent_state``: filament, residue and gate after the last call (B, 3, N) int32 [counts], a copy; None: at rest."""
-        return None if self._states is None else self._states.copy()
+        return None if self._kept is None else self._kept[0].copy()
 
     def quantize_8bit(self, weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
         """Even multiples of 1/64 in [-4, 4): lava-dl's 8-bit weights; ``descale`` gives the counts, times 64."""
@@ -259,9 +259,8 @@ class Neuron(base.Neuron):
 
     def reset(self) -> None:
         """Put the neurons to rest; it matters only with ``persistent_state``."""
-        self._states: np.ndarray | None = None  # (B, 3, N) int32
-        self._past: np.ndarray | None = None  # (B, PAST, N) uint8: spikes
-        self._generator = np.zeros((0, 0), np.int64)  # (B, N)
+        # states (B, 3, N) int32, spikes (B, PAST, N) uint8, generators (B, N) int64; one attribute, of which Ctrl-C leaves no part behind
+        self._kept: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     @eager
     def forward(self, z: torch.Tensor) -> torch.Tensor:
@@ -310,12 +309,12 @@ class Neuron(base.Neuron):
         params, program, made = self._drawn(size) if varied else self._nominal(size)
         constants = None if self.learned is None else self.learned.constants(params, size)
         noisy = params.device.noisy
-        kept = self._states if self.persistent_state else None
-        if kept is not None and (kept.shape[0], kept.shape[2]) != (batch, size):
+        kept = self._kept if self.persistent_state else None
+        if kept is not None and kept[0].shape != (batch, 3, size):
             kept = None
         generator = np.zeros((batch, 0), np.int64)
         if noisy:  # a copy: a call that does not come to its end (Ctrl-C) leaves the generators as it leaves the states
-            generator = self._generators(batch, size) if kept is None else self._generator.copy()
+            generator = self._generators(batch, size) if kept is None else kept[2].copy()
         run = LayerCall(
             records=self.record_states,
             params=params,
@@ -323,9 +322,9 @@ class Neuron(base.Neuron):
             surrogate=self.surrogate,
             generator=generator,
             delay_rec=np.zeros(size, np.int64) if delay_rec is None else np.ascontiguousarray(delay_rec, np.int64),
-            past=None if kept is None else self._past,
+            past=None if kept is None else kept[1],
             shift=int(delay_shift),
-            states=np.zeros((batch, 3, size), np.int32) if kept is None else kept,
+            states=np.zeros((batch, 3, size), np.int32) if kept is None else kept[0],
             keeps_last=self.persistent_state,
             last=[],
             made=made,
@@ -337,8 +336,7 @@ class Neuron(base.Neuron):
             self.states = State(*states.permute(2, 0, 3, 1))
         self.shape = torch.Size([size])
         if self.persistent_state:
-            self._states, self._past = run.last
-            self._generator = run.generator
+            self._kept = (*run.last, run.generator)
         return spikes
 
     def check_place(self, group: str) -> None:
