@@ -66,6 +66,11 @@ class _State(NamedTuple):
     """Second normal number, kept outside of the generator: ``np.random.normal`` draws two at a time."""
 
 
+_TRIES = 8
+"""How often the user's numbers are put back where an exception comes between: signals are few, and an error of its own must not repeat for
+ever."""
+
+
 class _Home:
     """The generator behind ``np.random`` while models run: every model finds it there until it draws its first number.
 
@@ -257,7 +262,7 @@ def users_random(start: Any = None) -> Iterator[Any]:
             yield inner.start
         finally:
             stop = None
-            while True:
+            for _ in range(_TRIES):
                 try:
                     inner.leave()
                     _home = outer
