@@ -293,6 +293,14 @@ def test_a_device_and_a_network_to_start_from_are_files(tmp_path):
         train(tmp_path / "preset", own, resume=True)
 
 
+def test_a_recipe_is_asked_for_by_its_option_too(tmp_path):
+    """Of one that was given, the data were said to be others, and were not: its frames were longer."""
+    started, asked = ({"recipe": name, "training data": name} for name in ("recordings", "shd"))
+    cure = r"\(--data\), or, if you did, --recipe recordings to go on"
+    with pytest.raises(InputError, match=rf"^--recipe must be .*'recordings'; got 'shd'\. It follows the data: give those .* {cure}"):
+        checkpoint.same_run(tmp_path, {checkpoint.RUN: started}, asked)
+
+
 @pytest.mark.parametrize("asked", [True, False])
 def test_switches_are_named_as_they_are_typed(asked, tmp_path):
     task = TASK.replace(taps=(0, 3), synaptic_delays=not asked, epochs=1)

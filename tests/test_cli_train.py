@@ -174,7 +174,7 @@ def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):
     done = run(*shlex.split(again), "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["accuracy"] == json.loads((tmp_path / "my run" / "results.json").read_text())["accuracy"], done.stderr
     resumed = run("train", "--resume", "-o", "my run", cwd=tmp_path)
-    cure = "It follows the data: give those that the run was started with (--data) to go on."
+    cure = "It follows the data: give those that the run was started with (--data), or, if you did, --recipe recordings to go on."
     assert resumed.returncode == 2 and cure in resumed.stderr
 
 

@@ -140,7 +140,7 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
         if other.name == "epochs":
             cure += " (to train a network that is finished longer: train --start NET)"
         if other.name == "recipe" and started.get("training data") != asked.get("training data"):
-            cure = "It follows the data: give those that the run was started with (--data)"
+            cure = f"It follows the data: give those that the run was started with (--data), or, if you did, {other.said} {other.was}"
         unknown = other.name in OPTIONS and other.name not in started
         if unknown and getattr(Task, other.name, None) is not None:  # without the option, too, the run would be another
             cure = "Use the version of lava-1m1t1r that started it, which had no such choice,"
