@@ -82,8 +82,10 @@ def test_arrays_are_samples_too(largest, rng, tmp_path, monkeypatch, capsys):
     assert cli.main(["evaluate", TOY, *given, "--labels", "y.npy", "--utterances", "5"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["accuracy"] == np.mean(answers[:5] == y[:5]) and found["utterances"] == 5 and found["data"] == "x.npy"
+    assert found["held_out"] == "the first of 6"  # it was said to be all of it
     assert cli.main(["simulate", TOY, *given]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["held_out"] == "all of it"
     assert found["answers"] == answers.tolist() and found["accuracy"] is None and set(found["labels"]) == {-1}
     with np.load("spikes.npz") as kept:
         last = max(name for name in kept if name.startswith("layer"))

@@ -92,7 +92,7 @@ def samples(args: argparse.Namespace, net: Any) -> Tested:
     if "labels" in arrays:
         check_labels(found, net)  # before they become int64, which would wrap
     found = replace(found, labels=found.labels.astype(np.int64))
-    return Tested(found, Path(args.frames).name, "all of it")
+    return Tested(found, Path(args.frames).name, "all of it" if len(found) == len(frames) else f"the first of {len(frames)}")
 
 
 def arrays_of(args: argparse.Namespace) -> dict[str, np.ndarray]:
