@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -58,6 +59,23 @@ def test_a_row_is_timed_at_the_activity_found():
     assert found["rate"] == pytest.approx(0.1, rel=0.1) and drive[0] == pytest.approx(-3.0, abs=0.5)
     assert found["input rate"] == pytest.approx(0.2, abs=0.05)
     assert 0 <= found["least"] <= found["median"] and found["peak"] >= found["memory"] >= 0
+
+
+def test_drawing_the_input_takes_no_more_memory_than_a_step_may():
+    """Uniform numbers of all cells at once took 24 MB here, which was told as the memory of each library whose step needs less."""
+    pytest.importorskip("resource")
+
+    def build(shape):
+        return Step(lambda x, label: (x, label), lambda x, label: float(x.mean()), None)
+
+    tracemalloc.start()
+    try:
+        found = training_measure.measure(build, Shape(batch=30, steps=100, inputs=1000), 1, 0.1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 9e6  # a byte a cell, twice, and the numbers of one sample
+    assert found["input rate"] == found["rate"] == np.mean(np.random.default_rng(0).random((30, 100, 1000)) < 0.05)
 
 
 def test_rows_that_cannot_run_are_skipped_with_a_word(monkeypatch, tmp_path, capsys):
