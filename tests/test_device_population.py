@@ -476,7 +476,7 @@ def mixed_protocols():
     return [Measurement(*protocol, 1.0, 1.0) for protocol in of]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_parameters_lie_within_their_stated_errors():
     # First spikes move from pulse to pulse: a descent by differences alone stops at a device that meets the data and is far off.
     device = replace(FIG2, mu=90.0, beta=55.0, gamma1=230.0, gamma2=9.0, v0=0.09)
