@@ -341,6 +341,13 @@ def test_an_export_does_not_replace_the_network_that_it_is_of(tmp_path):
     assert (tmp_path / "out" / "net.c").is_file()
 
 
+@pytest.mark.parametrize("source", ["trained on Monday", "x" * 5000, "a\0b"])
+def test_a_network_whose_source_is_no_path_is_exported(source, tmp_path):
+    """It was taken for a path, which no file system has."""
+    TARGETS["c"](replace(schema.read(TOY), source=source), tmp_path / "out")
+    assert (tmp_path / "out" / "net.c").is_file()
+
+
 def contents(folder):
     return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
 

@@ -34,8 +34,8 @@ def accepted(net: str | os.PathLike | NetDescription, out_dir: str | os.PathLike
     its export may fill."""
     check_folder(out_dir)
     net = described(net)
-    file = Path(net.source).resolve()
-    lost = file.is_file() and place(out_dir).resolve() in file.parents  # a former export's, whose files are removed
+    # a former export's, whose files are removed; a source that names no file may be any text
+    lost = os.path.isfile(net.source) and place(out_dir).resolve() in Path(net.source).resolve().parents
     require(not lost, "output folder", "not hold the network's file, which would be lost", net.source, "Name another folder, or move it.")
     for rule in rules:
         rule(net)
