@@ -17,6 +17,7 @@ MAX_DELAY = 62
 """Largest delay of any spike [steps]: 6 bits, as in lava-dl and Lava."""
 DELAY_LINES = "delay_lines"
 """Name of the layer type in files."""
+_NUMBERS = f"whole number{{}} of steps from 0 to {MAX_DELAY}"
 
 
 def line_delays(taps: Any, channels: int, name: str) -> np.ndarray:
@@ -36,7 +37,7 @@ def line_delays(taps: Any, channels: int, name: str) -> np.ndarray:
     InputError
         If the taps are not whole numbers from 0 to 62, or two of them are equal; the text begins with ``name``.
     """
-    found = array_of(taps, name).reshape(-1)
+    found = array_of(taps, name, f"hold {_NUMBERS.format('s')}").reshape(-1)  # numbers beyond 64 bits make no array of them
     check_delays(found, name)
     require(len(np.unique(found)) == found.size, name, "hold each delay once", taps, "Two equal lines are one with twice the weight.")
     return np.repeat(found.astype(np.int64), channels)
@@ -44,9 +45,8 @@ def line_delays(taps: Any, channels: int, name: str) -> np.ndarray:
 
 def check_delays(delays: np.ndarray, name: str, error: type[Exception] = InputError) -> None:
     """Refuse an array that does not hold delays; errors call it ``name``."""
-    number = f"whole number{{}} of steps from 0 to {MAX_DELAY}"
-    require(delays.size > 0 and delays.dtype.kind in "iu", name, f"hold {number.format('s')}", delays, error=error)
-    require_each((delays >= 0) & (delays <= MAX_DELAY), name, f"be a {number.format('')}", delays, error=error)
+    require(delays.size > 0 and delays.dtype.kind in "iu", name, f"hold {_NUMBERS.format('s')}", delays, error=error)
+    require_each((delays >= 0) & (delays <= MAX_DELAY), name, f"be a {_NUMBERS.format('')}", delays, error=error)
 
 
 def on_lines(frames: np.ndarray, delay: np.ndarray) -> np.ndarray:

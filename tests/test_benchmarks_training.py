@@ -224,6 +224,19 @@ def test_peers_are_adapted_by_one_half_of_a_strangers_utterances_and_answer_the_
     assert floating.accuracy_of_adapted(net, usual, dataclasses.replace(test, speakers=None)) is None
 
 
+def test_a_peer_that_fails_costs_its_row_and_not_the_table(tmp_path, monkeypatch, capsys):
+    def broken(*_):
+        raise RuntimeError("no such\nmoment")
+
+    monkeypatch.setattr(accuracy, "trained", broken)
+    write_shd(tmp_path / "words.h5", dataclasses.replace(made((8, 8)), speaker_names=("a", "b")))
+    arguments = [*SMALL, "--data", str(tmp_path / "words.h5"), "--folder", str(tmp_path / "runs"), "--only"]
+    assert accuracy.main([*arguments, "CUBA (lava-dl)", "GRU"]) == 0
+    assert capsys.readouterr().out.count("FAILED: RuntimeError: no such moment") == 2
+    with pytest.raises(RuntimeError, match="no such"):  # our own
+        accuracy.main([*arguments, "GRU", "1M1T1R"])
+
+
 @pytest.mark.timeout(900)
 def test_accuracy_leaves_each_speaker_out_and_keeps_what_is_done(tmp_path, monkeypatch, capsys):
     for library in ("norse.torch", "snntorch"):

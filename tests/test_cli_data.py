@@ -312,6 +312,7 @@ def test_what_cannot_be_encoded_is_told_before_the_work(tmp_path, monkeypatch, c
     folder = record(tmp_path / "wavs", ("ja",), ("anna",))
     monkeypatch.chdir(folder)
     (tmp_path / "list.csv").write_text("file,label\nwavs/ja/anna.wav,ja\n")
+    (tmp_path / "list.h5").write_text((tmp_path / "list.csv").read_text())
     (tmp_path / "folder.h5").mkdir()
     (tmp_path / "file").touch()
     listed = str(tmp_path / "list.csv")
@@ -320,6 +321,7 @@ def test_what_cannot_be_encoded_is_told_before_the_work(tmp_path, monkeypatch, c
         (folder, "file/a.h5", [], "--out must be a folder, or inside one"),
         (folder, "a.h5", ["--seed", "-1"], "--seed must be a whole number from 0"),
         (listed, "a.h5", ["--speaker", "(.*)"], "--speaker must be used with a folder; got '(.*)'. A CSV file has a column for it"),
+        (str(tmp_path / "list.h5"), "list.h5", [], "--out must be another file than the list of recordings; got"),
         ("", "a.h5", [], "recordings must be a path; got ''"),  # a shell's variable that is not set, and not the current folder
     ):
         assert cli.main(["encode", source, "-o", str(tmp_path / out), *options]) == cli.USAGE_ERROR

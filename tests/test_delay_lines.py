@@ -248,7 +248,7 @@ def test_a_chips_synapses_are_counted_with_the_delays_of_the_lines_before_them(n
 
 
 @settings(max_examples=20)
-@given(st.one_of(st.just([]), st.lists(st.integers(-5, 90), min_size=1, max_size=4), st.just(["a"]), st.just([1.5])))
+@given(st.one_of(st.just([]), st.lists(st.integers(-5, 90), min_size=1, max_size=4), st.just(["a"]), st.just([1.5]), st.just([10**30, 0])))
 def test_taps_are_checked(taps):
     good = len(taps) > 0 and all(isinstance(t, int) and 0 <= t <= 62 for t in taps) and len(set(taps)) == len(taps)
     if good:

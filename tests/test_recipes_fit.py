@@ -624,6 +624,7 @@ def test_the_gaussian_over_channels_ends_at_the_edges_and_between_delay_lines():
 
     gauss = kernel(9, 2.0)
     torch.testing.assert_close(gauss.sum(1), torch.ones(9))
+    assert all(torch.equal(kernel(9, tiny), torch.eye(9)) for tiny in (0.05, 1e-40, 1e-308))  # no number of 0 / 0
     assert float(gauss[4, 5] / gauss[4, 4]) == pytest.approx(np.exp(-0.125))
     weight = torch.zeros(1, 18)
     weight[0, 9] = 1

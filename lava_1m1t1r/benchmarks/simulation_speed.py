@@ -111,17 +111,6 @@ def _lava_rows(table: Table, net: Any, frames: np.ndarray, mark: str, base: floa
         require(wrong == 0, f"Lava {tag}", "give the fast path's spikes", f"{wrong} others", error=VerificationError)
 
 
-def _leave_out(table: Table, name: str, error: Exception) -> None:
-    """Say that a peer is not installed, or how it failed, in its row's place: other rows are measured all the same."""
-    if isinstance(error, ImportError):
-        table.skip(name, str(error))
-        return
-    cause: BaseException = error
-    while cause.__cause__ is not None:  # Brian2 tells of the place first
-        cause = cause.__cause__
-    table.skip(name, " ".join(f"{type(cause).__name__}: {cause}".split()), "FAILED")
-
-
 def _brian2_row(table: Table, net: Any, frames: np.ndarray, mark: str, base: float, args: Any) -> None:
     from . import in_brian2
 
@@ -130,7 +119,7 @@ def _brian2_row(table: Table, net: Any, frames: np.ndarray, mark: str, base: flo
         with scratch() as folder:
             result = in_brian2.run(net, frames, Path(folder), args.repeats)
     except Exception as error:
-        _leave_out(table, name, error)
+        table.fail(name, error)
         return
     _add(table, name, args.steps, result.wall, result.cpu, base, result.rate)
     table.add("  its loop alone, wall", 1e3 * result.loop, "", 1e6 * result.loop / args.steps, result.loop / base, "")
@@ -144,7 +133,7 @@ def _torch_rows(table: Table, frames: np.ndarray, base: float, args: Any) -> Non
         try:
             run, rate = in_torch.ready(build, networks.SHAPE, frames[0], networks.ACTIVITY)
         except Exception as error:
-            _leave_out(table, name, error)
+            table.fail(name, error)
             continue
         for batch, said in ((frames[:1], name), (frames, f"  of {len(frames)} samples in a batch, one thread")):
             _add(table, said, args.steps, *_times(partial(run, batch), args.repeats, len(batch)), base, rate)

@@ -60,6 +60,17 @@ class Table:
                 return True
         return False
 
+    def fail(self, name: str, error: Exception) -> None:
+        """Say that a peer is not installed, or how it failed, in its row's place: other rows are measured all the same."""
+        if isinstance(error, ImportError):
+            gone = isinstance(error, ModuleNotFoundError) and error.name
+            self.skip(name, f"not installed ({error.name})" if gone else str(error))
+            return
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # Brian2 tells of the place first
+            cause = cause.__cause__
+        self.skip(name, " ".join(f"{type(cause).__name__}: {cause}".split()), "FAILED")
+
     def as_dict(self) -> dict[str, Any]:
         """Return the table as plain values, for JSON."""
         return {"title": self.title, "rows": self.rows}

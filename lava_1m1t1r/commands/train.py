@@ -410,7 +410,8 @@ def _tell_of_run(args: argparse.Namespace, out: Path, made: _Prepared) -> None:
     updates = made.task.epochs * fit.steps_of_epoch(made.task, len(made.train))
     if updates < _FEW_UPDATES:
         are = "is" if updates == 1 else "are"
-        hint(f"{counted(updates, 'training step')} in all {are} few: a smaller --batch or more --epochs give more")
+        more = "more --epochs" if made.task.batch == 1 else "a smaller --batch or more --epochs"
+        hint(f"{counted(updates, 'training step')} in all {are} few: {more} give more")
 
 
 def _print_result(split: Any, result: Any) -> None:

@@ -70,5 +70,6 @@ def kernel(channels: int, deviation: float) -> torch.Tensor:
     """Gaussian of each channel over all, rows adding up to 1: (C, C)."""
     require(deviation > 0, "smooth", "be > 0", deviation)
     place = torch.arange(channels, dtype=torch.float32, device="cpu")
-    gauss = torch.exp(-0.5 * ((place[:, None] - place) / deviation) ** 2)
+    # below this limit a neighbour's share is 0, and in single precision a smaller number may be 0 itself
+    gauss = torch.exp(-0.5 * ((place[:, None] - place) / max(deviation, 1e-3)) ** 2)
     return gauss / gauss.sum(1, keepdim=True)
