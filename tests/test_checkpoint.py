@@ -244,6 +244,7 @@ def test_a_run_of_other_processes_is_refused(last, monkeypatch):
         train(last.parent, resume=True)
 
 
+@pytest.mark.slow
 def test_options_are_given_as_they_are_typed(tmp_path):
     learning = dataclasses.replace(TASK, epochs=1, learn=("mu", "beta"))
     train(tmp_path, learning)

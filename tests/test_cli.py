@@ -288,6 +288,7 @@ def test_every_command_gives_its_results_as_json(command, capsys):
     assert "--json" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_json_is_all_that_stands_on_standard_output(tmp_path):
     write_shd(tmp_path / "small.h5", spoken((6, 6, 6)))

@@ -162,6 +162,7 @@ def test_the_demo_does_what_is_asked_for_and_its_exit_code_tells_of_values_that_
     assert asked == {"task": ("recordings", 7, 5), "lava_utterances": 0, "with_cuba": False, "resume": True}
 
 
+@pytest.mark.slow
 @pytest.mark.train
 @pytest.mark.timeout(900)
 def test_training_says_how_to_evaluate_it_again_and_what_it_replaces(tmp_path):

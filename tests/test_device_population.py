@@ -312,6 +312,7 @@ def far_rows():
         yield replace(m, value=value, tolerance=share * value)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_fit_finds_a_device_far_from_its_start():
     rows = list(far_rows())
@@ -445,6 +446,7 @@ def test_fit_tells_what_the_data_do_not_determine():
     np.testing.assert_allclose(np.diag(found.correlation), 1.0)
 
 
+@pytest.mark.slow
 def test_results_are_plain_values_for_json():
     found = fit(FIG2, figure_2e_4d()[:2], free=("mu", "k_transistor"), starts=1).as_dict()
     six = characterize(replace(FIG2, r_control=1e7), volt=0.8, trials=2).as_dict()

@@ -203,6 +203,7 @@ def test_a_table_in_a_process_of_its_own(number, folder):
     assert not list((folder / "out").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.report
 def test_while_a_device_is_characterised(folder):
     """Most of this time numba compiles: LLVM calls back into Python, where an exception is dropped."""
