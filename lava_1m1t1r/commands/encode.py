@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     out = out_file(args.out, ".h5", ".hdf5")
     source = path_of(args.recordings, "recordings")
     require(source.is_dir() or args.speaker is None, "--speaker", "be used with a folder", args.speaker, "A CSV file has a column for it.")
-    own = not (source.is_file() and out.exists() and out.samefile(source))
-    require(own, "--out", "be another file than the list of recordings", args.out)
+    same = source.is_file() and out.exists() and out.samefile(source)
+    require(not same, "--out", "be another file than the list of recordings", args.out)
     with talking(args):
         events = wav_folder(source, None if args.speaker is None else _speaker_by(args.speaker), InnerEar(seed=args.seed))
     out.parent.mkdir(parents=True, exist_ok=True)
