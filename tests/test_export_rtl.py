@@ -73,6 +73,7 @@ def test_sums_of_both_signs_are_written_as_numbers(simulator, rng):
     assert "all equal" in nets.simulated(net, drawn(net), frames, simulator)[f"simulated by {simulator}"]
 
 
+@pytest.mark.slow
 @verilator
 def test_a_whole_utterance_through_700_128R_20(rng):
     net = NetDescription((nets.layer(rng, 0, 700, 128, "dense_rec", delays=15, scale=1.2), nets.layer(rng, 1, 128, 20, scale=2, delays=3)))
@@ -289,14 +290,15 @@ def lined(rng, channels, copies, longest):
 
 
 @verilator
+@pytest.mark.needs("iverilog")
 @pytest.mark.parametrize(("channels", "copies", "longest"), [(1, 1, 0), (1, 3, 5), (4, 2, 62), (8, 1, 1), (5, 2, 9)])
 def test_delay_lines_of_any_number_of_channels(channels, copies, longest, rng):
     """Where channels fill their number's bits, each number is one of them."""
     net = lined(rng, channels, copies, longest)
     assert lint(drawn(net)) == ""
     if channels in (1, 4):
-        found = nets.simulated(net, drawn(net, 1), nets.frames(rng, net, steps=80, rate=0.4), "verilator")
-        assert "all equal" in found["simulated by verilator"]
+        found = nets.simulated(net, drawn(net, 1), nets.frames(rng, net, steps=80, rate=0.4))
+        assert "all equal" in found["simulated by icarus"]
 
 
 @pytest.mark.needs("iverilog")
@@ -388,6 +390,7 @@ def test_cells_are_counted_in_the_tables_of_old_and_new_versions_of_yosys(line):
     assert rtl_target._count("DP16KD", table) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.needs("yosys")
 @pytest.mark.needs("iverilog")
 def test_the_gates_that_yosys_makes_give_the_same_outputs(rng, tmp_path):
@@ -701,7 +704,11 @@ endmodule
 
 
 @pytest.mark.needs("iverilog")
-@pytest.mark.parametrize("lines", [(), (Layer(0, "delay_lines", (6,), 3, delay=np.array([0, 2, 1, 1, 0, 3], np.int32)),)])
+@pytest.mark.parametrize(
+    "lines",
+    [pytest.param((), marks=pytest.mark.slow), (Layer(0, "delay_lines", (6,), 3, delay=np.array([0, 2, 1, 1, 0, 3], np.int32)),)],
+    ids=["no delay lines", "delay lines"],
+)
 def test_a_reset_of_one_cycle_at_any_time_and_channels_that_are_not_there(lines, tmp_path):
     # 3 channels have numbers of 2 bits: number 3 is none of them, and its row would be that of a recurrent spike
     copies = 1 + len(lines)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from training_blocks import torch
 
-pytestmark = [pytest.mark.train, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.train, pytest.mark.slow]
 HERE = Path(__file__).parent / "other_device"
 GPU = torch.cuda.is_available()
 NAMES = (

@@ -57,7 +57,7 @@ def test_smooth_weights_and_readouts_are_the_same_under_autocast(monkeypatch):
         assert torch.equal(readout(block(x)), wanted)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_a_compiled_network_is_the_network_and_loops_are_compiled_while_torch_traces(tmp_path):
     code = """
 import sys, torch

@@ -392,7 +392,7 @@ def test_rows_that_spike_in_the_first_step_stop_no_analysis(rng, tmp_path):
 
 
 @spice
-@pytest.mark.parametrize("differs", [1, 2])  # times
+@pytest.mark.parametrize("differs", [1, pytest.param(2, marks=pytest.mark.slow)])  # times
 def test_where_ngspice_differs_both_are_run_again_more_accurately(differs, toy, tmp_path, monkeypatch, capsys):
     compared, own = [], spice_target.compare
 

@@ -135,7 +135,10 @@ def refusals(folder, *options):
 @pytest.mark.parametrize(
     ("theirs", "words"),
     [
-        (["--batch", "2"], "batch of process 1 must be that of the first process, 4; got 2. Give all processes the same data and options"),
+        pytest.param(
+            *(["--batch", "2"], "batch of process 1 must be that of the first process, 4; got 2. Give all processes the same data and options"),
+            marks=pytest.mark.slow,
+        ),
         (["--data", "three.h5"], f"{checkpoint.WORDS['training data']} of process 1 must be that of the first process"),
     ],
     ids=["batch", "data"],
@@ -164,6 +167,7 @@ def test_a_checkpoint_that_one_machine_alone_has_is_told_also_of_a_run_that_has_
     assert not list(tmp_path.glob("out1/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_machine_whose_processes_are_told_to_end_does_not_keep_the_other(tmp_path):
     """Lightning's handler of SIGTERM would speak with the other processes amid what they exchange, and all would wait."""
