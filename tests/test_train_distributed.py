@@ -136,7 +136,8 @@ def refusals(folder, *options):
     ("theirs", "words"),
     [
         pytest.param(
-            *(["--batch", "2"], "batch of process 1 must be that of the first process, 4; got 2. Give all processes the same data and options"),
+            ["--batch", "2"],
+            "batch of process 1 must be that of the first process, 4; got 2. Give all processes the same data and options",
             marks=pytest.mark.slow,
         ),
         (["--data", "three.h5"], f"{checkpoint.WORDS['training data']} of process 1 must be that of the first process"),
