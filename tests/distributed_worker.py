@@ -47,7 +47,7 @@ def annealed(net, *given, **options):
     def halve(_epoch):
         net.hidden.neuron.tau_grad /= 2
 
-    return usual(net, *given, on_epoch=halve, **options)
+    return usual(net, *given, on_epoch=halve if RANK == 0 else None, **options)
 
 
 def train(folder, *more):

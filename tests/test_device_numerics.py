@@ -353,3 +353,22 @@ def test_supply_energy_from_a_start_with_the_transistor_open(c_load):
     p, start, rest = replace(FIG2, c_load=c_load), (0.0, 0.0, 1.0), stimulus.rest(1e-5)
     trace = simulate(p, rest, dt=1e-7, seed=0, record="current", start=start)
     np.testing.assert_allclose(trace.energy(), p.v_dd * np.mean(trace.current) * 1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("x_max", [1.0, 1.3])
+def test_a_held_filament_is_sampled_as_it_is_held(x_max):
+    """Rounding may take the sum of its parts below the length at which it is held."""
+    device = replace(FIG2, x_max=x_max, c_gate=1e-7)
+    seen = simulate(device, stimulus.constant(1.2, 0.05), 1e-6, 0, ("filament", "residue"))
+    length = (seen.filament + seen.residue).ravel()
+    first = np.argmax(length >= x_max - 1e-9)
+    assert 100 < first < 300 and length[first:].min() >= x_max - 1e-9
+
+
+def test_a_step_beyond_the_electrode_is_no_good_step():
+    """Relaxing fast, a trial step may end at a sum below 0, which must not make its error negative."""
+    device = replace(FIG2, gamma2=1e5)
+    seen = simulate(device, stimulus.rest(2e-4), 4e-6, 0, ("residue",), start=(0.0, 0.0101, 0.0))
+    fine = simulate(device, stimulus.rest(2e-4), 4e-6, 0, ("residue",), start=(0.0, 0.0101, 0.0), max_step=1e-7)
+    np.testing.assert_allclose(seen.residue, fine.residue, atol=1e-4)
+    assert fine.residue.max() > 4e-3

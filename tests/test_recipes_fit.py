@@ -46,6 +46,16 @@ def trained(tmp_path):
     return net, frames, seen
 
 
+def test_utterances_without_a_spike_in_their_frames_are_refused_before_anything_is_trained(tmp_path):
+    from lava_1m1t1r.recipes import data, fit, network
+
+    task, frames = toy()
+    silent = data.Frames(type(frames.binned).of(np.zeros(frames.binned.shape, np.uint8)), frames.labels, cropped=1.0)
+    with pytest.raises(InputError, match=r"train must hold a spike in its 40 steps of 0\.01 s; got 0\. Take more or longer steps"):
+        fit.fit(network.m1t1r(task), task, silent, tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_every_epoch_is_told_with_its_numbers(trained):
     import torch

@@ -179,7 +179,8 @@ def test_a_port_behind_axes_that_a_nested_process_turns_is_recorded_as_a_sink_ge
 def test_a_recorded_var_may_go_on_with_wider_numbers_but_not_with_another_shape():
     kinds = Kinds(name="wide")
     with InProcess(kinds, config()) as session:
-        got = session.run(4, record=[kinds.wider, kinds.number])
+        got = session.run(4, record=[kinds.wider, kinds.number, kinds.single])
+        assert got[kinds.single].ravel()[-1] == session.get(kinds.single) != np.float32(session.get(kinds.single))
         np.testing.assert_array_equal(got[kinds.wider][:, 0], [1, 1, 1.5, 2.25])
         np.testing.assert_array_equal(got[kinds.number], np.array([6, 8, 10, 12])[:, None, None] * np.ones((2, 2)))
         with pytest.raises(ProcessFailed, match="Kinds 'wide'.longer cannot be recorded"):

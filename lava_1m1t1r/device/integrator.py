@@ -79,7 +79,7 @@ def _attempt(s: State, k1: State, h: float, v_in: float, p: Any, c: Control) -> 
     filament = e1 * k1.filament + e2 * k2.filament + e3 * k3.filament + e4 * k4.filament
     residue = e1 * k1.residue + e2 * k2.residue + e3 * k3.residue + e4 * k4.residue
     gate = e1 * k1.gate + e2 * k2.gate + e3 * k3.gate + e4 * k4.gate
-    length = max(abs(filament), abs(residue)) / (c.atol + c.rtol * (new.filament + new.residue))
+    length = max(abs(filament), abs(residue)) / (c.atol + c.rtol * abs(new.filament + new.residue))
     error = max(length, abs(gate) / (c.atol + c.rtol * max(abs(s.gate), abs(new.gate))))
     return new, k4, error
 
@@ -273,7 +273,7 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
             cell.stalled = True
             return
         was = s.filament + s.residue
-        let_go = settled = shaken = False
+        held, let_go, settled, shaken = cell.closed, False, False, False
         drift, slopes = s, k1  # end of the step without its noise, and slopes there
         of_filament = of_residue = Noise(0.0, 0.0)
         if cell.closed:
@@ -334,7 +334,7 @@ def advance(cell: Any, p: Any, nominal: Any, v_in: float, t: float, t_end: float
             filament = between(Cubic(s.filament, k1.filament, drift.filament, slopes.filament, h), u)
             residue = between(Cubic(s.residue, k1.residue, drift.residue, slopes.residue, h), u)
             gate = between(course, u)
-            if cell.closed and was >= p.x_max:
+            if held:
                 filament = p.x_max - residue
             elif shaken:
                 end, other = new.filament - drift.filament, new.residue - drift.residue

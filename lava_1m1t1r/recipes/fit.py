@@ -382,6 +382,8 @@ def fit(
 def _check_arguments(network: Any, task: Any, train: Any, validation: Any, patience: Any) -> None:
     require(isinstance(task, Task), "task", "be a Task", task)
     _check_frames(train, task, "train")
+    cure = "Take more or longer steps, or cut the silence before the words."
+    require(len(train.binned.channel) > 0, "train", f"hold a spike in its {task.n_steps} steps of {task.dt:g} s", 0, cure)
     if validation is not None:
         _check_frames(validation, task, "validation")
         channels = [frames.binned.shape[2] for frames in (train, validation)]
@@ -466,8 +468,8 @@ def _callbacks(
     called: list[L.Callback] = [callbacks.Keep(last)]
     if patience is not None:
         called += [best, L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience)]
-    if on_epoch is not None:
-        called.append(callbacks.Tell(on_epoch, last))
+    if on_epoch is not None or processes()[1] > 1:  # the first process alone may have one: all hand over and take what it sets
+        called.append(callbacks.Tell(on_epoch or (lambda _: None), last))
     return [*called, callbacks.Bar(), callbacks.Line(epochs)] if progress else called
 
 

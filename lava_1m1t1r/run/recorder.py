@@ -182,7 +182,10 @@ class _VarTrack:
         value = getattr(self.task.model, self._name)
         try:
             if getattr(value, "dtype", None) is not self.values.dtype:  # a model may go on with numbers of another type
-                self.values = self.values.astype(np.result_type(self.values, value), copy=False)
+                kind = np.result_type(self.values.dtype, np.asarray(value).dtype)  # of a number itself, it would be the narrow one
+                if kind.kind not in "biufc":
+                    raise TypeError(f"{type(value).__name__}")
+                self.values = self.values.astype(kind, copy=False)
             self.values[row] = value
         except (TypeError, ValueError) as error:
             text = f"{self.task.name}.{self._name} cannot be recorded: it has become what does not fit in here ({error})."

@@ -26,9 +26,11 @@ class PyKindsModel(PyLoihiProcessModel):
     wider: np.ndarray = LavaPyType(np.ndarray, np.int16)
     longer: np.ndarray = LavaPyType(np.ndarray, float)
     told: int = LavaPyType(int, int)
+    single: float = LavaPyType(float, float)
 
     def run_spk(self):
         self.number += 2
+        self.single = float(self.single) + 0.1
         self.from_array += 1
         self.turned = self.turned.T.copy().T  # lies in memory column by column
         self.turned[0] += 1

@@ -26,6 +26,7 @@ class Kinds(AbstractProcess):
         self.wider = Var(shape=(3,), init=1)
         self.longer = Var(shape=(3,), init=1)
         self.told = Var(shape=(1,), init=0)
+        self.single = Var(shape=(1,), init=np.float32(0.5))  # the model goes on in double precision
 
 
 class NoEntries(AbstractProcess):
