@@ -184,7 +184,7 @@ class _VarTrack:
             if getattr(value, "dtype", None) is not self.values.dtype:  # a model may go on with numbers of another type
                 kind = np.result_type(self.values.dtype, np.asarray(value).dtype)  # of a number itself, it would be the narrow one
                 if kind.kind not in "biufc":
-                    raise TypeError(f"{type(value).__name__}")
+                    raise TypeError(type(value).__name__)
                 self.values = self.values.astype(kind, copy=False)
             self.values[row] = value
         except (TypeError, ValueError) as error:
