@@ -27,7 +27,7 @@ from lava.proc.dense.process import Dense
 from lava.proc.io.reset import Reset
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF
-from told.process import Told
+from told.process import Choosing, Told
 
 from lava_1m1t1r import M1T1R, presets
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription
@@ -237,6 +237,24 @@ def test_in_steps_that_a_paused_group_did_not_do_its_vars_keep_their_values():
         recorded = session.run(6, record=[asked.n, reader.seen])
         assert recorded[asked.n].ravel().tolist() == [1, 2, 3]
         assert recorded[reader.seen][:, 0].tolist() == [3, 3, 3] and session.get(reader.seen)[:2].tolist() == [3, 0]  # one step
+
+
+def test_the_values_that_are_kept_are_those_of_the_last_step_done_recorded_or_not():
+    steps = []
+
+    def pausing(model):
+        steps.append(model.time_step)
+        model._req_pause = model.time_step == 5
+        return np.nan  # sends nothing
+
+    ahead, paused, taker = Told(step=lambda model: model.time_step if model.time_step > 1 else np.nan), Told(step=pausing), Choosing()
+    ahead.s_out.connect(taker.one)  # what it takes in a step was sent one step later
+    paused.s_out.connect(taker.two)
+    groups = [SyncDomain("one", LoihiProtocol(), [ahead]), SyncDomain("two", LoihiProtocol(), [paused, taker])]
+    with InProcess(ahead, Loihi2SimCfg(select_tag="fixed_pt", custom_sync_domains=groups), timeout=60) as session:
+        recorded = session.run(8, record=[ahead.x, taker.x], every=3)
+        assert recorded[ahead.x].ravel().tolist() == [3, 6] and steps == [1, 2, 3, 4, 5]
+        assert recorded[taker.x].ravel().tolist() == [3, 5] and session.get(taker.x) == [5]
 
 
 def test_requests_after_the_last_step_of_a_paused_run_end_no_step():

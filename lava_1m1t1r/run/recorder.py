@@ -142,13 +142,16 @@ class Recording:
         """Hand the ``done`` steps that were run to the recorder."""
         every, count = self._recorder.every, self._rows_of(done)
         self._recorder._steps.add((self._before // every + 1 + np.arange(count)) * every)
-        for target, track in zip(self._recorder.targets, self._tracks, strict=True):
-            track.hold(self._rows_of(track.domain.completed), count)
-            rows = track.values[:count]
-            self._recorder._rows[target].add(rows if count == len(track.values) else rows.copy())  # a run cut short keeps what it did
-            track.close()
-        for domain in self._domains:
-            domain.samplers.clear()
+        try:
+            for target, track in zip(self._recorder.targets, self._tracks, strict=True):
+                track.hold(self._rows_of(track.domain.completed), count)
+                rows = track.values[:count]
+                self._recorder._rows[target].add(rows if count == len(track.values) else rows.copy())  # a run cut short keeps what it did
+        finally:
+            for track in self._tracks:
+                track.close()
+            for domain in self._domains:
+                domain.samplers.clear()
 
 
 class Sampler:
@@ -194,9 +197,11 @@ class _VarTrack:
     def hold(self, first: int, count: int) -> None:
         """Fill the rows from ``first`` on, of steps that only other domains did, while this one was paused: the value stays."""
         if first < count:
-            if first == 0:
-                self.take(0)
-            self.values[first:count] = self.values[max(first - 1, 0)]
+            if first == 0 or self.domain.step == self.domain.completed:
+                self.take(first)  # the row before may be of an earlier step
+            else:  # a model failed within the step: it may have changed the value
+                self.values[first] = self.values[first - 1]
+            self.values[first:count] = self.values[first]
 
     def close(self) -> None:
         """Do nothing: there is nothing to give back."""
