@@ -15,7 +15,7 @@ demo: venv
 test: venv
 	$(PYTHON) -m pytest $(ARGS)
 
-# What takes minutes, and nothing else: about half an hour on two cores.
+# What takes minutes, and nothing else: about a quarter of an hour on two cores.
 test-slow: venv
 	$(PYTHON) -m pytest --slow -m slow $(ARGS)
 
