@@ -20,6 +20,7 @@ import numpy as np
 
 from .arithmetic import WEIGHT_ONE
 from .errors import array_of, number, require, told_least
+from .noise import MOST_NEURONS
 from .params import DeviceParams, one_device
 from .presets import ZHAO2025_FIG2
 from .program import StepParams
@@ -131,6 +132,8 @@ def working_point(step: StepParams, a_in: Any, spikes: Any, spread: float = INPU
     require(a_in.ndim == 3 and a_in.size > 0, "a_in", "have shape (B, T, N)", a_in.shape)
     require(spikes.shape == a_in.shape, "spikes", f"have the shape of a_in {a_in.shape}", spikes.shape)
     size = a_in.shape[2]
+    cure = "Record fewer utterances: some tens are enough."
+    require(a_in.shape[0] * size <= MOST_NEURONS, "a_in", f"have at most {MOST_NEURONS} neurons in all samples", a_in.shape, cure)
     own = step.device.size
     require(own in (None, size), "step.device", f"hold numbers, or arrays of one value a neuron ({size})", own)
     spread = number(spread, "spread [V]", above=0.0, most=step.v_in_max)

@@ -2,12 +2,13 @@
 
 While the filament is closed the gate charges within R_on C_g. It never reaches the input voltage: when the field has fallen to
 ``drop`` the filament dissolves faster than it grows. Measured by integrating :func:`.dynamics.flow` from a filament that is about
-to close, at an input of about ``v_ref`` (:attr:`.program.StepParams.drop`); ``drop`` depends on the residue (0.38 V at none to 0.06 V
-near 1 for the device of Fig. 2), and from 0.8 to 1.2 V of input it grows by 2 % without residue, 5 % at a residue of 0.8 and 12 % near 1.
+to close, at an input of 1 V, or of ``v_ref`` where that is more (:attr:`.program.StepParams.drop_input`); ``drop`` depends on the residue
+(0.38 V at none to 0.06 V near 1 for the device of Fig. 2), and from 0.8 to 1.2 V of input it grows by 2 % without residue, 5 % at a
+residue of 0.8 and 12 % near 1.
 
-It is followed in steps of R_on C_g / 50, which makes it 1 % too low (at ``v_ref`` without residue, 0.379 instead of the 0.383 V of
-ever shorter steps for the device of Fig. 2, 0.736 instead of 0.746 V for that of Fig. 3). Networks are trained with these values: others
-would be another neuron. What they cost is part of what :mod:`.advisor` measures.
+It is followed in steps of R_on C_g / 50, which makes it 1 to 2 % too low (at 1 V without residue, 0.383 instead of the 0.387 V of ever
+shorter steps for the device of Fig. 2, 0.732 instead of 0.747 V for that of Fig. 3). Networks are trained with these values: others would
+be another neuron. What they cost is part of what :mod:`.advisor` measures.
 """
 
 from __future__ import annotations

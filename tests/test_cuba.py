@@ -146,3 +146,6 @@ def test_recordings_that_do_not_fit_are_named():
             working_point(step, a_in, spikes)
     with pytest.raises(InputError, match="spread"):
         working_point(step, good, good, spread=0.0)
+    many = np.ones((1100, 1, 1000))
+    with pytest.raises(InputError, match=r"a_in must have at most 1048576 neurons in all samples; got \(1100, 1, 1000\)"):
+        working_point(step, many, many)

@@ -1,6 +1,7 @@
 """The guarded runner: what hangs plain Lava ends here with an error that names the Process, and leaves nothing."""
 
 import errno
+import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -168,6 +169,56 @@ def test_a_value_that_cannot_be_sent_is_refused_before_lava_tells_the_model_of_i
                     use()
         session.set(relay.total, 7)
         np.testing.assert_array_equal(session.get(relay.total), [7.0, 7.0, 7.0])
+
+
+def counted_answers(monkeypatch, session, then):
+    """``then(k)`` is called before the k-th answer of the RuntimeService."""
+    port, count = session._runtime.service_to_runtime[0], itertools.count()
+    receive = port.recv
+    monkeypatch.setattr(port, "recv", lambda: (then(next(count)), receive())[1])
+
+
+def test_what_is_left_of_a_value_whose_reading_was_broken_off_answers_nothing(monkeypatch):
+    def interrupt(k):
+        if k == 3:
+            raise KeyboardInterrupt
+
+    lif = LIF(shape=(8,), bias_mant=1, vth=100)
+    with guarded(lif, FLOAT, timeout=60) as session:
+        session.run(2)
+        counted_answers(monkeypatch, session, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            session.get(lif.v)
+        for late in (lambda: lif.u.get(), lambda: lif.u.set(np.ones(8)), lambda: session.run(1)):
+            with pytest.raises(NotRunning, match="reading or setting a Var was broken off"):
+                late()
+
+
+def test_nothing_is_asked_for_while_a_value_is_read(monkeypatch):
+    def handler(k):
+        if k == 3:
+            for use in (lif.u.get, lambda: lif.u.set(np.ones(8)), lambda: session.run(1)):
+                with pytest.raises(NotRunning, match="in the midst of that"):
+                    use()
+
+    lif = LIF(shape=(8,), bias_mant=1, vth=100)
+    with guarded(lif, FLOAT, timeout=60) as session:
+        session.run(2)
+        counted_answers(monkeypatch, session, handler)
+        assert session.get(lif.v).tolist() == [2.0] * 8 and lif.bias_mant.get().tolist() == [1.0] * 8
+
+
+def test_what_lava_refuses_to_read_or_set_leaves_the_graph_as_it_is():
+    kinds = Kinds(name="kinds")
+    with guarded(kinds, FLOAT, timeout=60) as session:
+        session.run(1)
+        turned = kinds.turned.get()
+        kinds.text.set("abcdefghi")
+        with pytest.raises(InputError, match="get: Kinds 'kinds'.text must hold at most 6 values, for its shape; got 9"):
+            kinds.text.get()
+        with pytest.raises(InputError, match=r"get: Kinds 'kinds'.turned: idx must be an index"):
+            kinds.turned.get(9)
+        np.testing.assert_array_equal(kinds.turned.get(), turned)
 
 
 def test_a_model_whose_integers_cannot_take_a_value_is_named():

@@ -186,6 +186,12 @@ def test_a_recorded_var_may_go_on_with_wider_numbers_but_not_with_another_shape(
         with pytest.raises(ProcessFailed, match="Kinds 'wide'.longer cannot be recorded"):
             session.run(2, record=[kinds.longer])
     kinds = Kinds()
+    recorder = Recorder(kinds.number, kinds.longer, kinds.wider)
+    with InProcess(kinds, config()) as session, pytest.raises(ProcessFailed, match="longer cannot be recorded"):
+        session.run(6, record=recorder)
+    assert recorder.steps.tolist() == [1, 2, 3, 4]  # of the step that could not be recorded, nothing is there
+    assert recorder[kinds.number][:, 0, 0].tolist() == [6, 8, 10, 12] and recorder[kinds.wider][-1, 0] == 2.25
+    kinds = Kinds()
     recorder = Recorder(kinds.wider)
     with InProcess(kinds, config()) as session:
         for _ in range(2):
@@ -244,6 +250,9 @@ def test_what_cannot_be_recorded_is_refused_by_name():
         for part, kind in ((synapse.dw, "str"), (synapse.dd, "NoneType")):  # the rule changes weights, and no delays
             with pytest.raises(InputError, match=f"'plastic'.{part.name} must be a dense array or a number; got '{kind}'"):
                 session.run(1, record=[part])
+        for use in (lambda: session.set(synapse.dd, 1), lambda: synapse.dd.set(np.ones(1))):
+            with pytest.raises(InputError, match="^set: LearningDense 'plastic'.dd must be there in the ProcessModel to be set; got None"):
+                use()
 
 
 # -- values, reset, the user's own state -------------------------------------------------------------------------------

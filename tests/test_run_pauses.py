@@ -21,7 +21,7 @@ from lava.proc.io.injector import Injector
 from lava.proc.io.sink import Read
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.lif.process import LIF
-from told.process import Told
+from told.process import Choosing, Told
 
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.run import InProcess, NotRunning, Recorder, guarded
@@ -161,6 +161,38 @@ def pausing(at):
         return model.time_step
 
     return step
+
+
+def counts_pauses(model):
+    model.x += 100
+
+
+@pytest.mark.parametrize("runner", [guarded, InProcess])
+def test_a_model_is_told_of_a_pause_that_it_has_asked_for_and_of_no_other_end(runner):
+    told = Told(step=pausing(3), pause=counts_pauses)
+    with entered(runner, told) as session:
+        session.run(2)
+        assert told.x.get() == [2]
+        session.run(4)
+        assert told.x.get() == [103]  # the count went on: in its step 3
+        if runner is InProcess:  # Lava's runtime takes no steps after that
+            session.run(2)
+            assert told.x.get() == [5]
+
+
+def test_a_model_is_told_of_each_pause_of_the_users():
+    paused = []
+    injector, taker = Injector(shape=(1,)), Choosing()
+    told = Told(step=lambda _: np.nan, pause=lambda model: paused.append(model.time_step))  # sends nothing
+    injector.out_port.connect(taker.one)
+    told.s_out.connect(taker.two)
+    with InProcess(taker, CFG) as session:
+        for _ in range(2):
+            session.start()
+            for _ in range(3):
+                injector.send(np.ones(1))
+            session.pause()
+        assert paused == [3, 6] and session.get(taker.total) == [6]
 
 
 def once(model):

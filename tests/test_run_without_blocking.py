@@ -194,6 +194,25 @@ def test_continuous_runs_that_only_the_clock_would_end_are_refused():
         raise ZeroDivisionError  # is told, and not what follows from it
 
 
+@pytest.mark.parametrize("then", ["pause", "stop", "left"])
+def test_steps_that_were_not_waited_for_are_done_before_whatever_follows(then):
+    """As Lava, whose children go on meanwhile, would have done them."""
+    lif = LIF(shape=(3,), bias_mant=1, vth=1000)
+    with InProcess(lif, Loihi2SimCfg(select_tag="floating_pt")) as session:
+        lif.run(RunSteps(100, blocking=False))
+        if then != "left":
+            getattr(lif, then)()
+    assert lif.v.get().tolist() == [100.0] * 3 and session.steps_run == 100
+
+
+def test_a_run_that_nothing_has_moved_is_not_done_after_an_error():
+    lif = LIF(shape=(3,))
+    with pytest.raises(ZeroDivisionError), InProcess(lif, CFG) as session:
+        lif.run(RunSteps(10**9, blocking=False))
+        raise ZeroDivisionError
+    assert session.steps_run == 0
+
+
 def breaking(fault):
     source, relay = Source(data=np.ones((3, 40))), Faulty(fault=fault, at=7)
     source.s_out.connect(relay.a_in)

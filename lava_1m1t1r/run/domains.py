@@ -321,9 +321,9 @@ class LoihiDomain(Domain):
             task.start(task.handlers[phase])
 
     def _end_step(self) -> None:
-        self.completed = self.step
         for sampler in self.samplers:
             sampler.sample(self.step)
+        self.completed = self.step  # once it is recorded: of a step that could not be, there are no rows
 
 
 class AsyncDomain(Domain):

@@ -21,6 +21,7 @@ from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.py.model import AbstractPyProcessModel
 from lava.magma.core.process.ports.ports import InPort, create_port_id
 from lava.magma.core.process.process import AbstractProcess
+from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND
 from lava.magma.runtime.runtime_services.runtime_service import AsyncPyRuntimeService, LoihiPyRuntimeService
 
 from ..errors import InputError, missing, require
@@ -187,6 +188,12 @@ class Executor:
         except alarm.over:
             where = f": {task.name} was at work" if task is not None else ""  # None: the alarm came before the first
             warnings.warn(f"models were not stopped within {seconds:g} s{where}.", stacklevel=1)
+
+    def pause(self) -> None:
+        """Tell the models that the run is paused, as Lava tells every model when a run ends before its last step."""
+        for task in self.tasks.values():
+            task.call(task.handlers[MGMT_COMMAND.PAUSE[0]], "failed when it was paused")
+            task.replies.last = 0  # what it answers is no wish
 
     # -- run -----------------------------------------------------------------------------------------------------------
 

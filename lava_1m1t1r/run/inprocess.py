@@ -72,6 +72,7 @@ class InProcess:
     - variables of modules, classes and functions (what a function given as a parameter closes over), and the current folder;
     - the random numbers of libraries other than numpy and Python (torch), and settings other than those named above;
     - generators and objects with a ``__del__`` that a Process was given. They go on where the last run left them, after a ``reset``, too;
+    - plain ``object()``s, members of Enums, classes and functions that a Process was given. All else is a copy, and so not ``is`` your own;
     - threads that a model starts: daemons go on after the session, while in Lava they end with the model's process.
 
     A model's helper threads cannot use its ports. Two threads cannot run graphs at once, for they share ``np.random``. Another thread
@@ -158,7 +159,7 @@ class InProcess:
     def __exit__(self, kind, *_) -> None:
         try:
             if kind is None:
-                self._check_moves()
+                self._catch_up()
         finally:
             self._end()
 
@@ -211,8 +212,9 @@ class InProcess:
         Parameters
         ----------
         steps : int, optional
-            Time steps; without, the run goes on until :meth:`pause` or :meth:`stop`. In a graph without Injector and Extractor it goes on
-            in :meth:`wait` alone, until a model asks for a pause or a stop.
+            Time steps; without, the run goes on until :meth:`pause` or :meth:`stop`. In a graph without Injector and Extractor nothing goes
+            on before your code waits: its steps are done in :meth:`wait`, or before whatever is called next; without a number of steps in
+            :meth:`wait` alone, until a model asks for a pause or a stop.
         """
         if steps is not None:
             steps = _checked_steps(steps)
@@ -226,7 +228,7 @@ class InProcess:
 
         One without an end, in a graph without Injector and Extractor, goes on until a model asks for a pause or a stop.
         """
-        if self._never_moves():
+        if self._stands():
             self._go_on()
         else:
             self._come_to_end()
@@ -244,27 +246,35 @@ class InProcess:
             require(not self._endless, "run", "have an end to be waited for", "RunContinuous", cure)
             self._go_on()
 
-    def _never_moves(self) -> bool:
-        """Whether a run without an end was started, of which nothing but :meth:`wait` does a step."""
-        return self.running and self._endless and not self._built.has_user
+    def _stands(self) -> bool:
+        """Whether a run was started, in this thread, of which nothing is done before this code waits for it."""
+        if not self.running:
+            return False
+        built = self._built
+        return not built.has_user and not built.at_work and built.thread == threading.get_ident()
 
-    def _check_moves(self) -> None:
-        require(
-            not self._never_moves(),
-            "condition",
-            "be RunSteps for a graph without Injector and Extractor: a run in process goes on only while your code waits for it",
-            "RunContinuous",
-            "Run a number of steps; or call wait(), if a model asks for a pause; or use lava_1m1t1r.run.guarded for a run that takes as "
-            "long as the clock says.",
-        )
+    def _catch_up(self) -> None:
+        """Do the steps of a run that stands, which Lava would have done meanwhile; refuse one that only the clock would end."""
+        if self._stands():
+            require(
+                not self._endless,
+                "condition",
+                "be RunSteps for a graph without Injector and Extractor: a run in process goes on only while your code waits for it",
+                "RunContinuous",
+                "Run a number of steps; or call wait(), if a model asks for a pause; or use lava_1m1t1r.run.guarded for a run that takes "
+                "as long as the clock says.",
+            )
+            self._go_on()
 
     def pause(self) -> None:
         """End a run that was started without blocking, with the step that it is in; one that no model has begun is not done.
 
+        In a graph without Injector and Extractor, nothing has gone on meanwhile: there, all steps of the run are done.
+
         What has been sent to an Injector is taken first: by the Injector, and in that step by models of the LoihiProtocol behind it. An
         asynchronous model behind it is told of the pause, and receives what is left only if it goes on until its port is empty.
         """
-        self._check_moves()
+        self._catch_up()
         if self.running:
             self._go_on(self._built.all_taken, patient=False)
         if self.running:
@@ -289,6 +299,9 @@ class InProcess:
         with alone():
             try:
                 ended = executor.go_on(self._alarm, seconds or self._timeout, until, patient)
+                if executor.ending and ended != "stop" and self._open and not executor.running:
+                    with self._or_over("the models to be told of a pause"):
+                        executor.pause()
             finally:
                 self.steps_run = self._before + executor.steps_done
                 if ended == "stop" or not self._open:
@@ -348,7 +361,7 @@ class InProcess:
 
     def stop(self) -> None:
         """End the session; Vars can still be read."""
-        self._check_moves()
+        self._catch_up()
         self._end()
 
     def _end(self) -> None:

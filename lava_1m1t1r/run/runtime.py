@@ -7,6 +7,7 @@ import errno
 import functools
 import math
 import os
+import sys
 import threading
 import time
 import weakref
@@ -21,7 +22,7 @@ from lava.magma.compiler.executable import Executable
 from lava.magma.core.model.py.model import AbstractPyProcessModel
 from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
-from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
+from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal, enum_to_np
 from lava.magma.runtime.runtime import Runtime
 from lava.magma.runtime.runtime_services.runtime_service import AsyncPyRuntimeService
 from scipy.sparse import csr_matrix
@@ -62,6 +63,7 @@ class _Port:
                 self._runtime.look_after()
 
     def send(self, data):
+        self._runtime.asked = True
         room = self._port._semaphore
         while not room.acquire(timeout=TICK):
             self._runtime.look_after()
@@ -72,6 +74,10 @@ class _Port:
 _ASKED = (
     "a model asked for the end of the run, with which Lava drops all Vars: lava_1m1t1r.run.run can read them after it. Build the graph's "
     "Processes anew to run them again."
+)
+_BROKEN_OFF = (
+    "reading or setting a Var was broken off, and what was sent of it would be taken for other answers: the graph has been stopped. Build "
+    "its Processes anew to run them again."
 )
 STOPPED = "this graph has been stopped, and Lava cannot start it again. Build its Processes anew and run those."
 
@@ -145,10 +151,13 @@ class GuardedRuntime(Runtime):
         self._idle_since = 0.0
         self._looked = 0.0
         self._size_due = ""  # of this Var
+        self._most, self._beyond = 0, 0  # values that its shape holds, and those that come after them
         self._sets = False  # whether the next answer is about a Var that is set
         self._untold = False  # whether Lava would not tell any more that steps are done
         self._stopper: int | None = None  # the thread that stops the graph
         self._turn = threading.RLock()
+        self._exchanging = False
+        self.asked = False  # whether anything was sent to a RuntimeService
         self.answered = threading.Event()  # by a RuntimeService
         self._repeat: set[_Port] = set()  # of services that tell of a pause again after every run in which nobody asked for one
 
@@ -224,6 +233,8 @@ class GuardedRuntime(Runtime):
 
     def _be_ready(self) -> None:
         """Wait for a run that goes on: Lava takes what is told of its end for an answer to what is asked next, and drops gets and sets."""
+        if self._exchanging:
+            raise NotRunning("a Var of this graph is being read or set: ask for nothing in the midst of that, as from a signal handler.")
         if self._is_running:
             require(not self._untold, "run", "have an end to be waited for", "RunContinuous", "Call pause() first.")
             self.wait()
@@ -277,18 +288,38 @@ class GuardedRuntime(Runtime):
     def get_var(self, var_id, idx=None):
         self._be_ready()
         found = self._owner(var_id)
-        if found is not None:  # else Lava's own error
-            process, builder, known = found
-            what = f"{title(process)}.{known.name}"
-            cure = "Build its Processes anew, and run those in process (lava_1m1t1r.run.InProcess), where any Var can be read."
-            must = "be an array or a whole number in its ProcessModel, for Lava to send it"  # nothing is sent of others: we would wait
-            require(_is_sent(builder, known.name), f"get: {what}", must, builder.vars[known.name].value, cure)
-            self._size_due = what
+        if found is None:
+            return super().get_var(var_id, idx)  # Lava's own error
+        process, builder, known = found
+        what = f"{title(process)}.{known.name}"
+        cure = "Build its Processes anew, and run those in process (lava_1m1t1r.run.InProcess), where any Var can be read."
+        must = "be an array or a whole number in its ProcessModel, for Lava to send it"  # nothing is sent of others: we would wait
+        require(_is_sent(builder, known.name), f"get: {what}", must, builder.vars[known.name].value, cure)
+        most = sys.maxsize if known.dtype == csr_matrix else math.prod(known.shape)
+        self._size_due, self._most, self._beyond = what, most, 0
         try:
-            with self._bounded(self.timeout):
-                return super().get_var(var_id, idx)
+            with self._exchange(), self._bounded(self.timeout):
+                value = super().get_var(var_id)
+                for _ in range(self._beyond):  # Lava would have failed, and taken them for the answers to what is asked next
+                    self.service_to_runtime[known.runtime_srv_id].recv()
         finally:
             self._size_due = ""
+        require(not self._beyond, f"get: {what}", f"hold at most {most} values, for its shape", most + self._beyond, cure)
+        return indexed(f"get: {what}", value, idx)
+
+    @contextmanager
+    def _exchange(self):
+        """For messages each of which belongs to those before it: if they are broken off, the rest would answer what is asked next."""
+        self._exchanging, self.asked = True, False
+        try:
+            yield
+        except BaseException:
+            if self.asked and not self.stopped:
+                self.why_stopped = _BROKEN_OFF
+                self.stop(patience=0.0)
+            raise
+        finally:
+            self._exchanging = False
 
     def _owner(self, var_id):
         """Process and builder of a Var, and what Lava knows of it; None if no model holds it."""
@@ -304,6 +335,9 @@ class GuardedRuntime(Runtime):
         size_due, self._size_due = self._size_due, ""
         if (size_due and answer[0] < 0) or (self._sets and enum_equal(answer, MGMT_RESPONSE.ERROR)):
             self._fail()
+        if size_due and answer[0] > self._most:
+            self._beyond = int(answer[0]) - self._most
+            return enum_to_np(self._most)  # Lava has no room for more
         return answer
 
     @_in_turn
@@ -312,7 +346,7 @@ class GuardedRuntime(Runtime):
         value = np.atleast_1d(self._sendable(var_id, value, idx))
         self._sets = True
         try:
-            with self._bounded(self.timeout):
+            with self._exchange(), self._bounded(self.timeout):
                 super().set_var(var_id, value)
         finally:
             self._sets = False

@@ -17,7 +17,8 @@ def let_go(processes: Iterable[AbstractProcess]) -> None:
     """Release a graph that has ended, so that it is collected once the user drops it, with all that it holds: models, semaphores, data.
 
     Together with the Processes that these are made of, and those that are made of them. Each takes a handler off the root log, where Lava
-    adds one a Process: a line of the user's own would be printed once for each. What is released works as before.
+    adds one a Process: a line of the user's own would be printed once for each. What is released works as before. The last graph whose Var
+    a Monitor has probed stays until the next: Lava keeps its port on the model's class.
     """
     registered, variables = ProcessServer().processes, VarServer().vars
     related = defaultdict(list)

@@ -25,7 +25,7 @@ def write(field: str, model, name: str, value) -> None:
     value : array_like, sparse matrix, number or str
         Of the attribute's kind; arrays are broadcast, sparse matrices keep their non-zero places.
     """
-    old = getattr(model, name)
+    old = _held(field, model, name)
     if issparse(old):
         setattr(model, name, _same_places(field, old, value))
     elif isinstance(old, str):
@@ -37,6 +37,12 @@ def write(field: str, model, name: str, value) -> None:
         new = _numbers(field, old, value)
         require(new.size == 1, field, "be one number", value)
         setattr(model, name, type(old)(_fitting(field, np.asarray(old), new.reshape(())).item()))
+
+
+def _held(field: str, model, name: str):
+    old = getattr(model, name)
+    require(old is not None, field, "be there in the ProcessModel to be set", old)  # as parts of learning rules may not be
+    return old
 
 
 NUMBERS_RULE = "hold real numbers of at most 64 bits"
@@ -128,7 +134,7 @@ def as_lava_writes(field: str, model, name: str, value, idx) -> None:
 
     Fewer values than the array has leave the rest as it is.
     """
-    old = getattr(model, name)
+    old = _held(field, model, name)
     value = array_of(value, field, NUMBERS_RULE)
     flat = indexed(field, value, idx).astype(np.float64).ravel()
     if issparse(old):

@@ -30,6 +30,10 @@ class PyToldModel(PyLoihiProcessModel):
     def on_var_update(self):
         self._do("update")
 
+    def _pause(self):
+        self._do("pause")
+        super()._pause()
+
     def _stop(self):
         self._do("stop")
         super()._stop()

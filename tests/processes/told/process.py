@@ -10,14 +10,14 @@ class Told(AbstractProcess):
 
     Parameters
     ----------
-    start, step, update, stop : callable, optional
-        Of the model: called at its start, in each step, when a Var was set, when it is stopped.
+    start, step, update, pause, stop : callable, optional
+        Of the model: called at its start, in each step, when a Var was set, when it is paused, when it is stopped.
     **given
         Further parameters of the model.
     """
 
-    def __init__(self, *, start=None, step=None, update=None, stop=None, name=None, **given):
-        super().__init__(start=start, step=step, update=update, stop=stop, name=name, **given)
+    def __init__(self, *, start=None, step=None, update=None, pause=None, stop=None, name=None, **given):
+        super().__init__(start=start, step=step, update=update, pause=pause, stop=stop, name=name, **given)
         self.s_out = OutPort(shape=(1,))
         self.x = Var(shape=(1,), init=0)
 
