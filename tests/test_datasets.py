@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import pytest
 
+from lava_1m1t1r._support import hdf5_file
 from lava_1m1t1r.datasets import SHD_KEYS, EventSet, binned_events, cropped_share, frames, read_shd, shd, shd_file, write_shd
 from lava_1m1t1r.datasets.binning import BinnedEvents, bin_of
 from lava_1m1t1r.errors import FormatError, InputError, MissingDependencyError
@@ -261,6 +262,20 @@ def test_speakers_that_a_file_does_not_tell_are_unknown(path):
     with h5py.File(path, "a") as file:
         del file["extra/speaker"]
     assert read_shd(path).speakers.tolist() == [-1] * 4
+
+
+@pytest.mark.parametrize("change", [Path.replace, lambda other, path: path.unlink()], ids=["replaced", "removed"])
+def test_a_file_that_is_replaced_while_it_is_read_is_read_as_it_was(path, events, monkeypatch, change):
+    """Labels of the one with spikes of the other were a valid set, without a word."""
+    other, dataset = write_shd(path.with_name("other.h5"), replace(events, units=699 - events.units)), hdf5_file.dataset
+
+    def changed_first(*given, **options):
+        if other.exists() and path.exists():
+            change(other, path)
+        return dataset(*given, **options)
+
+    monkeypatch.setattr(hdf5_file, "dataset", changed_first)
+    assert read_shd(path) == events
 
 
 def change(path, name, row, value):

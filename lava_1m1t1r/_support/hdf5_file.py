@@ -136,7 +136,12 @@ def dataset(file: Any, name: str, rows: bool = False) -> Any:
 
 
 def _allowed(file: Any) -> int:
-    return max(LEAST_ALLOWED, CLAIM * os.path.getsize(file.filename))
+    return max(LEAST_ALLOWED, CLAIM * _size(file))
+
+
+def _size(file: Any) -> int:
+    """Bytes of the open file itself: by its name another process may have put another one in its place."""
+    return os.fstat(file.id.get_vfd_handle()).st_size
 
 
 def _linked(group: Any, name: str, where: str) -> Any:
@@ -180,7 +185,7 @@ def check_dataset(data: Any, where: str, allowed: int, rows: bool = False) -> in
     packer = _packer(filters, where)
     of_rows = kind.get_class() == h5py.h5t.VLEN
     if of_rows:  # of which empty ones take next to nothing
-        most = max(1 << 16, CLAIM * os.path.getsize(data.file.filename) // item)
+        most = max(1 << 16, CLAIM * _size(data.file) // item)
         require(data.size <= most, where, f"hold at most {most} rows, for a file of this size", data.size, error=FormatError)
     if of_rows or (kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()):  # unpacked here, not by the library
         extra = [_FILTERS[n] for n in filters if n not in hdf5_heap.FILTERS]

@@ -71,7 +71,8 @@ def _objects(data: Any, where: str, item: int) -> tuple[bytes, np.ndarray]:
     """Content of the rows, joined, and their lengths in values of ``item`` bytes."""
     sizes_of_numbers = data.file.id.get_create_plist().get_sizes()
     require(sizes_of_numbers == (8, 8), where, "use addresses of 8 bytes", sizes_of_numbers, _REPACK, FormatError)
-    with open(data.file.filename, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as file:
+    # of the open file: by its name another process may have put another one in its place
+    with mmap.mmap(data.file.id.get_vfd_handle(), 0, access=mmap.ACCESS_READ) as file:
         rows = np.frombuffer(_references(data, where, file), _ROW)
         lengths = rows["length"].astype(np.int64)
         total = int(lengths.sum()) * item
