@@ -9,7 +9,7 @@ import pytest
 from words import hums, speaks, spoken
 
 from lava_1m1t1r import cli
-from lava_1m1t1r.datasets import InnerEar, SpokenWords, made_data, speech, voices, write_shd
+from lava_1m1t1r.datasets import SHD_KEYS, InnerEar, SpokenDigits, SpokenWords, made_data, speech, voices, write_shd
 from lava_1m1t1r.datasets.speech import languages
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.recipes import data, synthetic
@@ -90,6 +90,23 @@ def test_other_arguments_are_other_data(tmp_path, monkeypatch):
         before = len(calls)
         SpokenWords(**usual | change)
         assert len(calls) == before + 1, change
+
+
+def test_the_ear_draws_for_words_as_for_no_spoken_digits(tmp_path, monkeypatch):
+    """The draws follow the places, and these the labels: of sets that share them, the one's draws tell the other's labels."""
+    hums(monkeypatch)
+    drawn = []
+
+    def encode(self, sounds, indices, **_):
+        drawn.append({(self.seed, index) for index in indices})
+        return [(np.array([0.5]), np.array([1]))] * len(sounds)
+
+    monkeypatch.setattr(InnerEar, "encode", encode)
+    for seed in range(3):
+        SpokenWords(SHD_KEYS, 1, seed=seed, root=tmp_path, progress=False)
+        for train in (True, False):
+            SpokenDigits(tmp_path, train, 1, seed, progress=False)
+    assert [len(draws) for draws in drawn] == [20] * 9 and len(set().union(*drawn)) == 180
 
 
 @pytest.mark.parametrize(

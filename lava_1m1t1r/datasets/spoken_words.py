@@ -16,7 +16,7 @@ from .speech import Request, languages, synthesize
 from .spoken_digits import MOST_PER_CLASS, WORDS
 from .voices import ENGLISH, GERMAN, TRAIN_VOICES, planned, recipe_of_voices, spoken
 
-_VERSION = 1  # of the recipe: raise it when the same arguments would give other spikes
+_VERSION = 2  # of the recipe: raise it when the same arguments would give other spikes
 _LONGEST = 100  # characters of a word
 _DRAWS = 2  # 0 and 1 are SpokenDigits' test and training set
 _GERMAN_DIGITS = {name.casefold(): said for key, said in zip(SHD_KEYS[10:], WORDS[10:], strict=True) for name in (key, said)}
@@ -51,8 +51,8 @@ def SpokenWords(
     Returns
     -------
     EventSet
-        Classes take turns, in the order of ``words``, which are its ``keys``. The ear draws by seed and place, as for
-        :func:`.SpokenDigits`: to test on these, take another seed.
+        Classes take turns, in the order of ``words``, which are its ``keys``. The ear draws by seed and place, but never as for
+        :func:`.SpokenDigits`: to test on these after training on these, take another seed.
 
     Raises
     ------
@@ -87,7 +87,8 @@ def SpokenWords(
     def make() -> EventSet:
         _require_differing(words, said, accents)
         plan = planned(said, accents, range(len(TRAIN_VOICES)), [seed, _DRAWS], n_per_class)
-        return spoken(plan, range(len(plan)), tuple(words), ear, threads, "synthesised utterances" if progress else None, rate)
+        title, first = "synthesised utterances" if progress else None, _DRAWS << 32  # beyond the places of SpokenDigits
+        return spoken(plan, range(len(plan)), tuple(words), ear, threads, title, rate, first)
 
     return made_once(root, "spoken_words", recipe, np.tile(np.arange(len(words)), n_per_class), make)
 

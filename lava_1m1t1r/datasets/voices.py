@@ -70,14 +70,16 @@ def spoken(
     threads: int,
     title: str | None,
     rate: int | None = None,
+    first: int = 0,
 ) -> EventSet:
-    """Speak a plan, and encode the utterances ``kept`` of it; with a ``rate`` [Hz], as recorded at this sampling rate."""
+    """Speak a plan, and encode the utterances ``kept`` of it; with a ``rate`` [Hz], as recorded at this sampling rate. The ear draws by
+    their places in the plan, counted from ``first``."""
     audio = synthesize([utterance.request for utterance in plan], title and "speaking")  # all: it remembers what it spoke before
     sounds = []
     for i in kept:
         sound, of = trimmed(audio[i], RATE), round(RATE * plan[i].tract / _RATE_GRID) * _RATE_GRID
         sounds.append((sound, of) if rate is None or rate >= of else (resampled(sound.astype(np.float64), of, rate), rate))
-    spikes = ear.encode(sounds, threads=threads, progress=title, indices=kept)
+    spikes = ear.encode(sounds, threads=threads, progress=title, indices=[first + i for i in kept])
     labels, speakers = [plan[i].label for i in kept], [plan[i].speaker for i in kept]
     return EventSet.from_utterances(spikes, labels, speakers, keys=keys, speaker_names=VOICES)
 
