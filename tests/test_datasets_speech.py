@@ -454,7 +454,7 @@ def test_a_csv_list_becomes_the_same(recordings):
     table.write_text("file,label,speaker\n10/ann_1.wav,ten,\n2/ann_1.wav,two,ann\n")
     events = wav_folder(table, threads=1, progress=False)
     assert events.speaker_names == ("ann",) and list(events.speakers) == [-1, 0]
-    table.write_text("\ufefffile,label\n2/ann_1.wav,zwei\n", encoding="utf-8")  # as spreadsheets begin their files
+    table.write_text("\ufefffile,label,,\n2/ann_1.wav,zwei,,\n", encoding="utf-8")  # as spreadsheets begin their files and end lines
     assert wav_folder(table, threads=1, progress=False).keys == ("zwei",)
 
 
