@@ -264,6 +264,18 @@ def test_speakers_that_a_file_does_not_tell_are_unknown(path):
     assert read_shd(path).speakers.tolist() == [-1] * 4
 
 
+@pytest.mark.parametrize("kind", ["S8", h5py.string_dtype()], ids=["fixed", "variable"])
+def test_speakers_that_are_texts_are_numbered(path, events, kind):
+    """As Speech Commands names its people."""
+    with h5py.File(path, "a") as file:
+        del file["extra/speaker"]
+        file.create_dataset("extra/speaker", data=[b"e49428d9", b"bb05582b", b"e49428d9", b"0a2b400e"], dtype=kind)
+    found = read_shd(path)
+    assert found == replace(events, speakers=[2, 1, 2, 0], speaker_names=("0a2b400e", "bb05582b", "e49428d9"))
+    assert list(found.of_speakers("e49428d9").labels) == [0, 3]
+    assert read_shd(write_shd(path, found)) == found
+
+
 @pytest.mark.parametrize("change", [Path.replace, lambda other, path: path.unlink()], ids=["replaced", "removed"])
 def test_a_file_that_is_replaced_while_it_is_read_is_read_as_it_was(path, events, monkeypatch, change):
     """Labels of the one with spikes of the other were a valid set, without a word."""

@@ -33,7 +33,8 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
     """Read an HDF5 file in SHD's layout.
 
     SHD stores times as float16; they are widened to float32 before anything else happens to them. Spikes whose time
-    is not finite are dropped with a warning that counts them.
+    is not finite are dropped with a warning that counts them. Speakers that are texts instead of numbers are numbered in
+    alphabetical order.
 
     Parameters
     ----------
@@ -62,12 +63,11 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
         noted = hdf5_file.dataset(file, CHANNELS) is not None
         n_channels = n_channels or _channels(file, path)
         labels = _column(data[LABELS], LABELS, path)
-        speakers = np.full(len(labels), -1) if data[SPEAKERS] is None else _column(data[SPEAKERS], SPEAKERS, path)
+        speakers, names = _speakers(file, data[SPEAKERS], len(labels), path)
         for name, size in ((TIMES, len(data[TIMES])), (UNITS, len(data[UNITS])), (SPEAKERS, len(speakers))):
             rule = f"have as many rows as there are labels ({len(labels)})"
             require(size == len(labels), f"{path}: {name}", rule, size, "", FormatError)
         _check_labels(labels, keys, n_classes, path)
-        names = _texts(file, SPEAKER_NAMES, path)
         times, units, sizes = _read_spikes(data, path, n_channels, noted)
     finite = np.isfinite(times)
     dropped = int(len(times) - np.count_nonzero(finite))
@@ -283,6 +283,14 @@ def _column(data, name: str, path: Path) -> np.ndarray:
     return data[:].astype(np.int64)
 
 
+def _speakers(file, data, utterances: int, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Speaker of each utterance, -1 where there is no column of them, and the speakers' names: what the column holds, if that is texts."""
+    if data is not None and len(data.shape) == 1 and data.dtype.kind in "SO":
+        texts, speakers = np.unique(hdf5_file.value_of(data, f"{path}: {SPEAKERS}"), return_inverse=True)
+        return speakers, _names(texts, f"{path}: {SPEAKERS}")
+    return np.full(utterances, -1) if data is None else _column(data, SPEAKERS, path), _texts(file, SPEAKER_NAMES, path)
+
+
 def _texts(file, name: str, path: Path) -> tuple[str, ...]:
     data = hdf5_file.dataset(file, name)
     if data is None or data.shape == (0,):
@@ -290,10 +298,13 @@ def _texts(file, name: str, path: Path) -> tuple[str, ...]:
     texts = len(data.shape) == 1 and data.dtype.kind in "SO"
     require(texts, f"{path}: {name}", "be a column of texts", (data.shape, str(data.dtype)), "", FormatError)
     require(data.shape[0] <= _MOST_NAMES, f"{path}: {name}", f"hold at most {_MOST_NAMES} names", data.shape[0], "", FormatError)
-    found = hdf5_file.value_of(data, f"{path}: {name}")
-    names = tuple(t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in found)
+    return _names(hdf5_file.value_of(data, f"{path}: {name}"), f"{path}: {name}")
+
+
+def _names(texts: np.ndarray, where: str) -> tuple[str, ...]:
+    names = tuple(t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in texts)
     for text in names:
-        check_name(text, f"{path}: {name}", FormatError)
+        check_name(text, where, FormatError)
     return names
 
 
