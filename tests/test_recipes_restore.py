@@ -193,6 +193,29 @@ def test_what_no_block_trains_is_refused(change, words):
         restored(NetDescription((replace(layer, **change),)))
 
 
+@pytest.mark.parametrize(
+    ("kind", "has", "words"),
+    [
+        ("input", ("neuron", "delay"), "delay must be left out"),
+        ("input", ("neuron", "weight_rec"), "weight_rec must be left out"),
+        ("dense", ("neuron", "weight_rec"), "weight_rec must be left out"),
+        ("dense_rec", ("neuron",), "weight_rec must be given"),
+        ("affine", ("neuron",), "neuron must be left out"),
+        ("average", ("neuron",), "neuron must be left out"),
+    ],
+)
+def test_layers_made_in_memory_that_no_file_holds_are_refused(kind, has, words, rng):
+    """They compute, but their blocks would lack delays, recurrence or neurons, or have recurrent weights that nobody gave."""
+    matrix = 2 * rng.integers(-60, 127, (6, 6)).astype(np.int32)
+    weights = {"input": np.array([64], np.int32), "average": None}
+    fields = {"neuron": M1T1RNeuron(StepParams(ZHAO2025_FIG2, v_unit=0.25), 3), "delay": np.full(6, 5, np.int32), "weight_rec": matrix}
+    layer = Layer(0, kind, (6,), 6, weights.get(kind, matrix), **{name: fields[name] for name in has})
+    given = NetDescription((layer, Layer(1, "affine", (6,), 6, matrix)))
+    given.check()
+    with pytest.raises(InputError, match=rf"layer/0 \({kind}\) {words}, as in files"):
+        restored(given)
+
+
 def test_a_kind_that_no_block_was_written_for_is_refused_by_name(monkeypatch):
     monkeypatch.setattr("lava_1m1t1r.layers.KINDS", ("ring",))  # as somebody adds one
     ring = Layer(0, "ring", (3,), 3, np.full((3, 3), 20, np.int32), neuron=M1T1RNeuron(StepParams(ZHAO2025_FIG2)))

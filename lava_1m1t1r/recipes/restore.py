@@ -14,7 +14,7 @@ from ..delay_lines import DELAY_LINES
 from ..description import NetDescription
 from ..errors import flag, given, require
 from ..layers import Layer, M1T1RNeuron
-from ..netx.schema import described
+from ..netx.schema import KEYS, described
 from ..sums import EVEN_WEIGHTS, WEIGHT_RULE, weight_bounds, within_8_bits
 
 load_lava("lava.lib.dl.slayer", "Training a network from its file")  # before torch: it says what to install
@@ -61,6 +61,7 @@ def _block(layer: Layer, sparse: bool, options: dict[str, Any]) -> torch.nn.Modu
     own = layer.neuron
     known = own is None or isinstance(own, M1T1RNeuron)
     require(known, layer.place, "hold 1M1T1R neurons", type(own).__name__, "Train others with lava-dl's own blocks.")
+    _check_fields(layer)
     if layer.kind in _WITHOUT_WEIGHTS:
         return _WITHOUT_WEIGHTS[layer.kind](layer)
     # None: blocks that need neurons refuse it
@@ -80,6 +81,18 @@ def _block(layer: Layer, sparse: bool, options: dict[str, Any]) -> torch.nn.Modu
         made = _image(layer, params, more)
     _fill(made, layer, sparse)
     return made
+
+
+def _check_fields(layer: Layer) -> None:
+    """Refuse a layer made in memory that has more than those of files, or less: its block would not have it, or draw it at random."""
+    known = {key.name: key for key in KEYS if layer.kind in key.allowed}
+    require(known, layer.place, "be of a kind that restored() makes a block of", layer.kind)
+    for name in ("weight", "weight_rec", "bias", "delay", "neuron"):
+        value, where = getattr(layer, name), f"{layer.place} {name}"
+        if name not in known:
+            require(value is None, where, "be left out, as in files", value)
+        elif layer.kind in known[name].required:
+            given(value, where, "be given, as in files")
 
 
 def _input(layer: Layer, params: Any) -> torch.nn.Module:
