@@ -221,6 +221,13 @@ def test_the_command_goes_on_from_a_file(tmp_path, monkeypatch, capsys):
     assert cli.main(one) == 0
     assert "they get a readout of their own" in capsys.readouterr().err
     first = read("one/network.net")
+    results = Path("one/results.json").read_text()
+    for more in ([], ["--resume"]):
+        assert cli.main(["train", "--start", "one/network.net", "--data", "mine.h5", "-o", "./one", *more]) == cli.USAGE_ERROR
+        assert (
+            "--out must be another folder than that of --start's network, which would be replaced; got './one'" in capsys.readouterr().err
+        )
+    assert Path("one/results.json").read_text() == results
     assert first.classes == ("low", "middle", "high") and first.sizes == "140x4-128R-3"
     assert cli.main(["train", "--start", "one/network.net", "--data", "mine.h5", "--epochs", "8", "-o", "two", "--learn", "mu"]) == 0
     second = read("two/network.net")

@@ -192,6 +192,8 @@ def run(args: argparse.Namespace) -> int:
     require(args.patience is None or watched, "--patience", "be used with --validate SPEAKER or --validation-data FILE", args.patience)
     require(args.spike_cost is None or args.spike_limit is not None, "--spike-cost", "be used with --spike-limit", args.spike_cost)
     out = out_folder(args.out, CHECKPOINT_FILE, NETWORK_FILE, RESULTS_FILE, PAGE_FILE)
+    written, rule = out / NETWORK_FILE, "be another folder than that of --start's network, which would be replaced"
+    require(start is None or not (written.exists() and written.samefile(start)), "--out", rule, args.out)
     require_training()
     ready_torch()
     with talking(args):

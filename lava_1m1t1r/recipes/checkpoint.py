@@ -138,7 +138,7 @@ def same_run(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
     if other is not None:
         cure = f"Give {_as_typed(other.said, started.get(other.name))}" if other.name in OPTIONS else "Give what it was started with"
         if other.name == "epochs":
-            cure += " (to train a network that is finished longer: train --start NET)"
+            cure += " (to train a network that is finished longer: train --start NET --out ANOTHER)"
         if other.name == "recipe" and started.get("training data") != asked.get("training data"):
             cure = f"It follows the data: give those that the run was started with (--data), or, if you did, {other.said} {other.was}"
         unknown = other.name in OPTIONS and other.name not in started
