@@ -33,6 +33,8 @@ python=$(find_310) || {
     echo "lava-1m1t1r: no Python 3.10 found (Lava needs exactly that); install it with 'pyenv install 3.10' or 'uv python install 3.10', then run make again." >&2
     exit 1
 }
+# Of an environment, the Python that it was made with: the environment may be the .venv that is removed below, or go away later.
+base=$("$python" -c 'import sys; print(sys.base_prefix + "/bin/python3.10")' 2>/dev/null) && [ -x "$base" ] && python=$base
 echo "lava-1m1t1r: building .venv with $python (once, a few minutes)"
 
 # PyPI's torch brings NVIDIA's libraries, wanted or not: the environment takes 6.2 GB, and pip keeps 2.8 GB of wheels in TMPDIR meanwhile.

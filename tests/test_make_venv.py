@@ -24,9 +24,9 @@ def checkout(tmp_path):
     for name in ("make_venv.sh", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, checkout)
 
-    def build(df, pip="exit 0"):
+    def build(df, pip="exit 0", base="/nowhere"):
         environment = f'mkdir -p .venv/bin && printf "%s\\n" "#!/bin/sh" "{pip}" > .venv/bin/python && chmod +x .venv/bin/python'
-        _command(commands / "python3.10", f'case "$2" in venv) {environment} ;; esac')
+        _command(commands / "python3.10", f'case "$2" in *base_prefix*) echo "{base}" ;; venv) {environment} ;; esac')
         _command(commands / "df", f"printf '%s\\n' {' '.join(repr(line) for line in (DF, *df))}")
         place = os.environ | {"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -90,6 +90,18 @@ def test_what_could_not_be_installed_leaves_nothing(checkout):
     building.communicate(timeout=200)
     assert building.returncode == 3
     assert not (folder / ".venv").exists()
+
+
+def test_the_python_of_an_environment_is_the_one_that_made_it(checkout):
+    """An environment on PATH, or the one here that uv finds, may be removed: a new one must not need it."""
+    folder, build = checkout
+    base = folder / "a base" / "python3.10"
+    base.parent.mkdir()
+    base.symlink_to(folder.parent / "commands" / "python3.10")
+    building = build([], base=base)
+    out, error = building.communicate(timeout=200)
+    assert building.returncode == 0, error
+    assert f"building .venv with {base} (once" in out
 
 
 def test_packages_elsewhere_are_none_of_the_environment(checkout, monkeypatch):
