@@ -268,15 +268,15 @@ def test_values_that_differ_in_lava_are_counted_one_by_one(rng, monkeypatch):
     frames = (rng.random((6, 20, 8)) < 0.3).astype(np.uint8)
     test, fixed = data.Frames(BinnedEvents.of(frames), np.zeros(6, int), 0.0), FastNetwork(net).run(frames, record="spikes")
 
-    def predict(net, frames, backend, tag="fixed_pt", record=None):
+    def predict(net, frames, backend, tag="fixed_pt", *, record):
         ran = FastNetwork(net, floating=tag == "floating_pt").run(frames, record="spikes")
         ran.layers[0].out[1, :3, 0] += 1
         ran.out[2, :4, 1] += 1
-        return ran if record else ran.out
+        return ran
 
     monkeypatch.setattr(hdf5, "predict", predict)
     found = in_lava(net, test, fixed, 4)
-    assert (found.utterances, found.fixed_differs, found.floating_differs) == (4, 7, 4) and found.floating_answers.shape == (4,)
+    assert (found.utterances, found.fixed_differs, found.floating_differs) == (4, 7, 7) and found.floating_answers.shape == (4,)
 
 
 @pytest.mark.parametrize("labels", [[2, 0, 1] * 4, sorted([0, 1, 2] * 4), [0] * 7 + [1] * 3 + [2], [5] * 4], ids=str)

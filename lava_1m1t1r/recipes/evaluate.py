@@ -185,7 +185,7 @@ class InLava(NamedTuple):
     fixed_differs: int
     """Values of all layers that differ from the fast path's, in fixed point."""
     floating_differs: int | None
-    """Values of the output that differ from the fast path's, in floating point; None for networks with CUBA layers."""
+    """The same in floating point; None for networks with CUBA layers."""
     floating_answers: np.ndarray | None
     """(utterances,) classes, in floating point; None for networks with CUBA layers."""
 
@@ -211,21 +211,21 @@ def in_lava(net: NetDescription, test: Frames, fixed: Any, utterances: int) -> I
     wrong = differences([layer.out for layer in lava.layers], fixed, some)
     if not net.has_floating:
         return InLava(len(frames), wrong, None, None)
-    floating = hdf5.predict(net, frames, backend="lava", tag="floating_pt")
-    own = FastNetwork(net, floating=True).run(frames).out
-    return InLava(len(frames), wrong, int(np.sum(floating != own)), answers(floating))
+    floating = hdf5.predict(net, frames, backend="lava", tag="floating_pt", record="spikes")
+    own = FastNetwork(net, floating=True).run(frames, record="spikes")
+    return InLava(len(frames), wrong, differences([layer.out for layer in floating.layers], own, slice(None)), answers(floating.out))
 
 
-def differences(outputs: list[np.ndarray], fixed: Any, utterances: slice) -> int:
+def differences(outputs: list[np.ndarray], fast: Any, utterances: slice) -> int:
     """Number of values in which layers' outputs differ from the fast path's.
 
     Parameters
     ----------
     outputs : list of (B, T, N)
         Outputs of the layers, spikes or sums [counts].
-    fixed : Result
-        The fast path's fixed-point run, with all layers.
+    fast : Result
+        The fast path's run, with all layers.
     utterances : slice
         Which of its utterances ``outputs`` are of.
     """
-    return sum(int(np.sum(out != layer.out[utterances])) for out, layer in zip(outputs, fixed.layers, strict=True))
+    return sum(int(np.sum(out != layer.out[utterances])) for out, layer in zip(outputs, fast.layers, strict=True))
