@@ -813,12 +813,24 @@ def test_the_demo_states_energies_of_its_spikes_and_of_the_slowed_down_device():
         ("utterance_memristor_branch", 250 * one.input_to_pulse_end),
     ):
         assert found[f"joule_per_{name}"] == pytest.approx(joule, rel=0.02, abs=0), name
-    pico = one.input_to_pulse_end * 1e12
-    assert found["text"].startswith(f"250 spikes per utterance, at {pico:.2f} pJ each") and f"give {250 * pico:.0f} pJ" in found["text"]
-    slow = found["joule_per_spike_slowed_down"]
-    assert f"would need {slow * 1e12:.1f} pJ per spike and {250 * slow * 1e9:.1f} nJ per utterance" in found["text"]
+    assert found["text"].startswith("250 spikes per utterance, at 4.61 pJ each") and "give 1153 pJ" in found["text"]
+    assert "would need 184 pJ per spike and 46.1 nJ per utterance" in found["text"]
     assert f"would add {task.slower * one.supply * 1e12:.0f} pJ per spike" in found["text"]
     assert "pulses of 0.001 s (0.04 s for" in found["assumptions"]
+
+
+@pytest.mark.parametrize(
+    ("device", "slower", "spikes", "words"),
+    [
+        ("FIG2", 40.0, 0.4, ("0.4 spikes per utterance, at 4.61 pJ each", "give 1.84 pJ", "184 pJ per spike and 0.0738 nJ")),
+        ("TABLE8", 1e6, 999.7, ("1000 spikes per utterance, at 2.59e-06 pJ each", "give 0.00259 pJ", "2.59 pJ per spike and 2.59 nJ")),
+    ],
+)
+def test_energies_of_any_size_have_three_digits(device, slower, spikes, words):
+    from lava_1m1t1r.recipes import page
+
+    text = page.energy_of(getattr(presets, f"ZHAO2025_{device}"), slower, spikes)["text"]
+    assert [part for part in words if part not in text] == []
 
 
 def test_the_energy_is_that_of_the_device_modelled_or_of_the_median_one_without_noise():
