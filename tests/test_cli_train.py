@@ -305,6 +305,26 @@ def test_results_of_an_earlier_network_do_not_stand_beside_another(small_file, t
 
 
 @pytest.mark.train
+def test_a_network_that_is_refused_leaves_the_earlier_one_with_its_results(small_file, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    options = ["train", "--data", str(small_file), "--hidden", "4", "--epochs", "1", "-o", str(tmp_path)]
+    assert cli.main(options) == 0
+    names = ("network.net", "results.json", "report.html")
+    before = [(tmp_path / name).read_bytes() for name in names]
+    real = fit.fit
+
+    def diverged(net, *args, **more):
+        found = real(net, *args, **more)
+        net.blocks[-1].synapse.weight.data[:] = np.nan
+        return found
+
+    monkeypatch.setattr(fit, "fit", diverged)
+    assert cli.main([*options, "--seed", "7"]) == cli.USAGE_ERROR
+    assert "nan" in capsys.readouterr().err
+    assert [(tmp_path / name).read_bytes() for name in names] == before
+
+
+@pytest.mark.train
 def test_a_training_has_a_page_where_it_can_be_drawn(small_file, tmp_path, monkeypatch, capsys):
     options = ["train", "--data", str(small_file), "--hidden", "4", "--epochs", "1", "-o"]
     assert cli.main([*options, str(tmp_path / "a")]) == 0

@@ -798,6 +798,25 @@ def test_a_demo_that_starts_afresh_leaves_no_checkpoint_of_another_to_go_on_from
     assert of_cuba.exists() == resume
 
 
+def test_a_network_that_the_demo_cannot_write_leaves_the_earlier_report(tmp_path, monkeypatch):
+    from lava_1m1t1r.recipes import data, demo, fit
+
+    pytest.importorskip("matplotlib")
+
+    def diverged(net, *_, **__):
+        net.blocks[-1].synapse.weight.data[:] = np.nan
+        return SimpleNamespace(curve=[])
+
+    heard = spoken((6, 6))
+    split = data.Split(heard.of_speakers(0), heard.of_speakers(1), "words", "speaker 1")
+    for name in ("results.json", "report.html"):
+        (tmp_path / name).write_text("of an earlier run")
+    monkeypatch.setattr(fit, "fit", diverged)
+    with pytest.raises(InputError, match="nan"):
+        demo.demo(data.fitted(RECIPES["recordings"].replace(hidden=4), split), split, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "results.json"]
+
+
 def test_the_demo_states_energies_of_its_spikes_and_of_the_slowed_down_device():
     from lava_1m1t1r.device.energy import spike_energy
     from lava_1m1t1r.recipes import page

@@ -381,8 +381,8 @@ def _trained(args: argparse.Namespace, asked: Any, out: Path, start: Path | None
     if not first:
         return None
     net.eval()
-    withdraw(out, *NETWORK_REPORT)
     net.export(out / NETWORK_FILE, made.classes)
+    withdraw(out, *NETWORK_REPORT)  # not before: where the network is refused, the earlier one stays
     test = data.frames_of(split.test, task)
     exported = adapt.note_usual(out / NETWORK_FILE, train)
     result, fixed = evaluate(exported, test)

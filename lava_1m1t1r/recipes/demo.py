@@ -64,8 +64,8 @@ def demo(
     curve = fit.fit(net, task, train, folder, augmentation=Augmentation.suiting(task), resume=resume).curve
     net.eval()
     names = data.names_of(split, task.classes)
-    withdraw(folder, *NETWORK_REPORT)
     net.export(folder / NETWORK_FILE, names)
+    withdraw(folder, *NETWORK_REPORT)  # not before: where the network is refused, the earlier one stays
     say("running the test set in fixed and floating point, then in Lava")
     description = note_usual(folder / NETWORK_FILE, train)
     result, fixed = evaluate(description, test)
