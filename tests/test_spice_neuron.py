@@ -9,7 +9,7 @@ import pytest
 from lava_1m1t1r.device import presets, simulate, stimulus
 from lava_1m1t1r.device.circuit import output_current
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.export.ngspice import call_ngspice, read_raw, rises, telling
+from lava_1m1t1r.export.ngspice import rises, simulated, telling
 from lava_1m1t1r.export.report import ToolFailed
 from lava_1m1t1r.export.spice_neuron import neuron_subcircuit, piecewise, run_ngspice
 from lava_1m1t1r.export.spice_neuron import testbench as deck
@@ -27,6 +27,7 @@ def both(p, s):
         ("ZHAO2025_FIG2", stimulus.constant(0.8, 0.04)),
         ("ZHAO2025_FIG4", stimulus.constant(2.0, 0.02)),
         ("ZHAO2025_FIG4", stimulus.constant(3.5, 0.002)),  # above 3 V, too
+        ("ZHAO2025_FIG2", stimulus.constant(0.0, 0.01) + stimulus.constant(2.4, 0.02)),  # an edge so steep that rounding could stop it
         ("ZHAO2025_FIG2", stimulus.constant(-2.5, 5e-3) + stimulus.constant(1.0, 0.02)),
         ("ZHAO2025_FIG3", stimulus.train(0.9, 1e-3, 0.6e-3, 165)),
         ("ZHAO2025_TABLE8", stimulus.train(0.8, 1e-8, 1e-8, 20)),
@@ -34,6 +35,7 @@ def both(p, s):
 )
 def test_turn_ons_agree(name, s):
     spice, ours = both(getattr(presets, name), s)
+    assert spice.time[-1] == pytest.approx(s.duration)
     assert spice.turn_on_times()[0] == pytest.approx(ours.turn_on_times()[0], rel=2e-3)
 
 
@@ -112,7 +114,7 @@ def test_the_field_of_a_deck_reaches_as_far_as_its_inputs(volts, largest):
 def test_a_decks_steps_follow_the_shortest_piece_and_the_loss_of_the_filament():
     for shortest, longest in ((1e-4, 2e-6), (1.0, 0.02 / presets.ZHAO2025_FIG2.gamma1)):
         text = deck(presets.ZHAO2025_FIG2, (2.0, shortest), (0.8, 0.0))
-        every, end, start, most = map(float, re.search(r"^tran (\S+) (\S+) (\S+) (\S+) uic$", text, re.M).groups())
+        every, end, start, most = map(float, re.search(r"^\.tran (\S+) (\S+) (\S+) (\S+) uic$", text, re.M).groups())
         assert (every, end, start, most) == pytest.approx((longest, 2 + shortest, 0, longest), rel=1e-6)
 
 
@@ -145,6 +147,18 @@ def test_of_what_ngspice_says_the_last_lines_that_tell_are_told(tmp_path, monkey
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(ToolFailed, match="ngspice failed: no such node"):  # it wrote nothing, and says that all is well
         run_ngspice(presets.ZHAO2025_FIG2, (1e-3,), (0.8,))
+    (tmp_path / "short").write_bytes(b"No. Variables: 5\nNo. Points: 2\nBinary:\n" + np.full(10, 0.99e-3).tobytes())
+    (tmp_path / "ngspice").write_text(f"#!/bin/sh\ncp {tmp_path}/short $6\n")
+    with pytest.raises(ToolFailed, match=r"ngspice ended at 0\.00099 s of 0\.001 s"):
+        run_ngspice(presets.ZHAO2025_FIG2, (1e-3,), (0.8,))
+
+
+@pytest.mark.needs("ngspice")
+def test_an_analysis_that_ngspice_aborts_is_no_result(tmp_path):
+    """It writes what it has, up to the second at which this state is infinite."""
+    (tmp_path / "deck.cir").write_text("a state\nC1 a 0 1 IC=1\nB1 0 a I = V(a)^2\n.tran 1e-2 2 uic\n.end\n")
+    with pytest.raises(ToolFailed, match="ngspice failed: .*Timestep too small"):
+        simulated(str(tmp_path), "deck.cir", 2.0, timeout=60.0)
 
 
 @pytest.mark.needs("ngspice")
@@ -158,5 +172,4 @@ def test_settings_of_the_user_change_no_circuit(tmp_path, monkeypatch):
     told = run_ngspice(*given)
     assert np.array_equal(told.time, alone.time) and np.array_equal(told.filament, alone.filament)
     (tmp_path / "deck.cir").write_text("a resistor\ni1 0 a 1\nr1 a 0 2\n.tran 1 2\n.end\n")
-    call_ngspice(str(tmp_path), ("-b", "-r", "deck.raw", "deck.cir"), "deck.raw", timeout=60.0)
-    np.testing.assert_allclose(read_raw(tmp_path / "deck.raw")[:, 1], 2.0)
+    np.testing.assert_allclose(simulated(str(tmp_path), "deck.cir", 2.0, timeout=60.0)[:, 1], 2.0)

@@ -49,6 +49,40 @@ def call_ngspice(folder: str, arguments: Sequence[str], output: str, timeout: fl
         raise ToolFailed(f"ngspice failed: {telling((done.stdout + done.stderr).decode(errors='replace'))}")
 
 
+def simulated(folder: str, deck: str, total: float, timeout: float) -> np.ndarray:
+    """Run a deck with one analysis over time, and return what it saves.
+
+    Parameters
+    ----------
+    folder, deck : str
+        Folder to run in, and the deck's file in it.
+    total : float
+        Length of the analysis [s].
+    timeout : float
+        Longest time [s].
+
+    Returns
+    -------
+    (K, V) float
+        As :func:`read_raw` returns it.
+
+    Raises
+    ------
+    MissingDependencyError
+        If ngspice is not installed.
+    ToolFailed
+        As of :func:`call_ngspice`, and if the analysis did not come to its end.
+    """
+    raw = Path(folder, "analysis.raw")
+    # by -r, not by a .control section: an analysis that is aborted ends with 1, and a file that is cut does not hold its size
+    call_ngspice(folder, ("-b", "-r", raw.name, deck), raw.name, timeout)
+    table = read_raw(raw)
+    raw.unlink()
+    if table[-1, 0] < total * (1.0 - 1e-6):
+        raise ToolFailed(f"ngspice ended at {table[-1, 0]:g} s of {total:g} s.")
+    return table
+
+
 def telling(said: str) -> str:
     """Lines of ngspice's output that tell of errors, or its last lines where none does; most are notes, and statistics of memory."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]

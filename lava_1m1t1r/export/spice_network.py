@@ -147,13 +147,11 @@ def deck(network: DeviceNetwork, frames: np.ndarray, sample: int = 0) -> str:
             lines += [_source(f"z{place}_{n}", durations, noise[:, n]) for n in range(layer.size)]
     devices = [x.m1t1r.step.device for x in net.active if x.neuron is not None]
     longest = longest_step(network.dt, max(float(np.max(p.gamma1)) for p in devices))
-    # Tighter than the currents of an empty gap and the charge of a gate, and no tighter: rounding would stop the analysis at an edge.
-    current = 0.1 / max(float(np.max(p.r_off)) for p in devices)
-    charge = 1e-6 * min(float(np.min(p.c_gate)) for p in devices)
+    r_off, c_gate = max(float(np.max(p.r_off)) for p in devices), min(float(np.min(p.c_gate)) for p in devices)
     saved = saved_nodes(network)
     lines += [".save " + " ".join(saved[i : i + 8]) for i in range(0, len(saved), 8)]
     reltol = min(1e-6, 0.1 * network.rtol)  # no looser than the device level, where that is asked for more
-    lines += [options(reltol, current, charge), f".{transient(longest, steps * network.dt)}"]
+    lines += [options(reltol, r_off, c_gate), transient(longest, steps * network.dt)]
     return "\n".join([*lines, ".end", ""])
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from .._support.files import scratch
 from ..errors import number, numbers, require
 from ..params import DeviceParams, one_device
-from .ngspice import call_ngspice, rises
+from .ngspice import rises, simulated
 
 EDGE = 1e-5  # length of an input edge, as a share of the shorter neighbouring piece
 OVERSHOOT = 1e-4  # by how much the total length may exceed its limit while the filament yields
@@ -24,8 +24,6 @@ STEEPEST = 300
 """Bound that v_ref / v0 must stay below: the hyperbolic sine is divided by its value there."""
 LARGEST_EXPONENT = 700
 """Bound that the argument of a hyperbolic sine must stay below; from 710 on the result is more than a double can hold."""
-TRACE = "trace.txt"
-"""Name of the file that a neuron's deck writes."""
 MARGIN = 1.1
 """End of the field law, as a multiple of the largest voltage; it lies above that voltage because Newton's method dislikes kinks."""
 
@@ -112,14 +110,18 @@ def longest_step(piece: float, gamma1: float) -> float:
     return min(piece / 50.0, 0.02 / gamma1)
 
 
-def options(reltol: float, abstol: float, chgtol: float) -> str:
-    """Tolerances of an analysis: relative, of currents [A], of charges [C]."""
-    return f".options reltol={reltol:g} abstol={abstol:.2e} vntol=1e-8 chgtol={chgtol:.2e} trtol=1 method=gear"
+def options(reltol: float, r_off: float, c_gate: float) -> str:
+    """Tolerances of an analysis: relative, and of currents and charges by the largest resistance [Ohm] and the smallest gate [F].
+
+    The latter are tighter than the currents of an empty gap and the charge of a gate, and no tighter: rounding would stop the analysis at
+    an edge.
+    """
+    return f".options reltol={reltol:g} abstol={0.1 / r_off:.2e} vntol=1e-8 chgtol={1e-6 * c_gate:.2e} trtol=1 method=gear"
 
 
 def transient(longest: float, total: float) -> str:
-    """Command of an analysis over ``total`` seconds, in steps of at most ``longest`` [s]; a deck's line begins with a dot."""
-    return f"tran {longest:.6e} {total:.10e} 0 {longest:.6e} uic"
+    """Analysis over ``total`` seconds, in steps of at most ``longest`` [s]."""
+    return f".tran {longest:.6e} {total:.10e} 0 {longest:.6e} uic"
 
 
 def piecewise(durations: Sequence[float] | np.ndarray, volts: Sequence[float] | np.ndarray) -> str:
@@ -141,7 +143,7 @@ def piecewise(durations: Sequence[float] | np.ndarray, volts: Sequence[float] | 
 def testbench(p: DeviceParams, durations: Sequence[float] | np.ndarray, volts: Sequence[float] | np.ndarray) -> str:
     """Return a complete ngspice deck: the neuron, its supply and a piecewise-constant input.
 
-    It writes :data:`TRACE`: time, filament, residue, gate [V], drain [V], with the time column repeated before each.
+    It saves filament, residue, gate [V], drain [V].
 
     The field law is the device's for all of these inputs.
 
@@ -162,13 +164,9 @@ def testbench(p: DeviceParams, durations: Sequence[float] | np.ndarray, volts: S
 Vdd vdd 0 {p.v_dd:.10e}
 Vin in 0 PWL({piecewise(durations, volts)})
 Xneuron in out vdd m1t1r
-{options(1e-5, 1e-16, 1e-20)}
-.control
-save v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
+{options(1e-5, p.r_off, p.c_gate)}
+.save v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
 {transient(longest_step(np.min(pieces), p.gamma1), total)}
-wrdata {TRACE} v(xneuron.filament) v(xneuron.residue) v(xneuron.gate) v(out)
-quit
-.endc
 .end
 """
 
@@ -217,6 +215,6 @@ def run_ngspice(p: DeviceParams, durations: Sequence[float] | np.ndarray, volts:
     """
     with scratch() as folder:
         Path(folder, "neuron.cir").write_text(testbench(p, durations, volts), encoding="utf-8")
-        call_ngspice(folder, ("-b", "neuron.cir"), TRACE, timeout=600.0)
-        table = np.loadtxt(Path(folder, TRACE))
-    return SpiceTrace(table[:, 0], table[:, 1], table[:, 3], table[:, 5], table[:, 7], p)
+        table = simulated(folder, "neuron.cir", float(np.sum(durations)), timeout=600.0)
+    time, filament, residue, gate, drain = table.T
+    return SpiceTrace(time, filament, residue, gate, drain, p)
