@@ -466,6 +466,16 @@ def test_without_a_compiler_sources_are_written_and_nothing_is_proven(rng, tmp_p
     assert not (tmp_path / "new").exists()
 
 
+def test_a_compiler_may_be_named_by_a_relative_path(rng, tmp_path, monkeypatch):
+    """It runs in another folder."""
+    (tmp_path / "mycc").write_text('#!/bin/sh\nexec gcc "$@"\n')
+    (tmp_path / "mycc").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    net = nets.network("one_neuron", rng)
+    facts = c_target.deploy_c(net, "out", compiler="./mycc", frames=nets.frames(rng, net)).facts
+    assert "./mycc -Os object [bytes]" in facts and "compared with the fixed-point network" in facts
+
+
 def test_a_keyword_of_c_may_be_a_prefix(rng, tmp_path):
     """It stands before _step and the like only."""
     frames = np.ones((1, 5, 1), int)

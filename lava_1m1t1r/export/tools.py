@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -49,8 +50,9 @@ def ended(
         Longest time [s]; default: ``LIMIT``.
     """
     name, limit = Path(command[0]).name, LIMIT if timeout is None else timeout
+    program = os.path.abspath(shutil.which(command[0]) or command[0])  # what a relative path names here is not in that folder
     try:
-        return programs.run(command, title=name, timeout=limit, given=given, cwd=folder, **PIPES)
+        return programs.run([program, *command[1:]], title=name, timeout=limit, given=given, cwd=folder, **PIPES)
     except PermissionError as error:
         raise InputError(f"{name} may not be run ({error}). The folder for temporary files (TMPDIR) must allow programs to run.") from error
     except subprocess.TimeoutExpired as error:
