@@ -151,6 +151,16 @@ def test_kernels_must_say_what_the_written_out_weights_are(rng, tmp_path):
         nir_exact.from_nir(written(graph, tmp_path))
 
 
+def test_delay_lines_are_written_out_up_to_the_largest_matrix(tmp_path):
+    weight = np.zeros((1, 4 * 2049), np.int8)
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2))
+    lines = Layer(0, "delay_lines", (4 * 2049,), 2049, delay=np.zeros(4 * 2049, np.int32))
+    net = NetDescription((lines, Layer(1, "dense", (1,), 4 * 2049, weight, neuron=neuron)))
+    words = r"layer/0 \(delay_lines\) weight must fill a matrix of at most 16777216 weights; got 16793604\. Use fewer channels"
+    with pytest.raises(InputError, match=words):
+        nir_target.deploy_nir(net, tmp_path / "out", portable=False)
+
+
 def test_importing_the_node_makes_it_readable(rng, tmp_path):
     nir.write(tmp_path / "x.nir", nir_exact.to_nir(nets.network("one_neuron", rng)))
     read = f"import nir; print(type(nir.read({str(tmp_path / 'x.nir')!r}).nodes['neuron_0']).__name__)"

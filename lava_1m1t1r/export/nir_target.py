@@ -58,6 +58,8 @@ def deploy_nir(
     for layer in net.active:
         if layer.kind == "input" and (portable or layer.bias is not None):  # a Scale has no bias, which the fit adds
             rules.fits_a_matrix(net, layer)
+    if net.delay_lines is not None:
+        rules.fits_a_matrix(net, net.delay_lines)
     exact = nir_exact.to_nir(net)
     files = {EXACT_FILE: _file(exact)}
     back = nir_exact.from_nir(nir.read(io.BytesIO(files[EXACT_FILE])))

@@ -79,7 +79,8 @@ def layers_may_be_written_out(net: NetDescription) -> None:
 def fits_a_matrix(net: NetDescription, layer: Layer) -> None:
     """Refuse a layer that would be too large as a matrix."""
     weights = layer.size * layer.inputs
-    smaller = "Use a smaller layer" if layer.conv is None else "Use a larger stride, pool first"
+    other = "fewer channels" if layer.kind == DELAY_LINES else "a smaller layer"
+    smaller = f"Use {other}" if layer.conv is None else "Use a larger stride, pool first"
     cure = f"{smaller}, or run the network in Lava or on the fast path."
     require(weights <= MAX_MATRIX, net.at(layer, "weight"), f"fill a matrix of at most {MAX_MATRIX} weights", weights, cure)
 
