@@ -151,6 +151,16 @@ def test_kernels_must_say_what_the_written_out_weights_are(rng, tmp_path):
         nir_exact.from_nir(written(graph, tmp_path))
 
 
+def test_delays_without_recurrent_weights_delay_nothing(rng, tmp_path):
+    """The graph has no node for them."""
+    net = nets.network("recurrent_with_delays", rng)
+    first = replace(net.layers[0], kind="dense", weight_rec=None)
+    assert np.any(first.delay_rec)
+    nir_target.deploy_nir(replace(net, layers=(first, *net.layers[1:])), tmp_path / "out", portable=False)
+    other = replace(net, layers=(replace(net.layers[0], delay_rec=first.delay_rec + 1), *net.layers[1:]))
+    assert not same(net, other)
+
+
 def test_delay_lines_are_written_out_up_to_the_largest_matrix(tmp_path):
     weight = np.zeros((1, 4 * 2049), np.int8)
     neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2))

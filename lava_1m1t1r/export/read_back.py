@@ -22,7 +22,8 @@ def same(a: NetDescription, b: NetDescription) -> bool:
 
 
 def _same_layer(x: Layer, y: Layer) -> bool:
-    arrays = ("weight_rec", "bias", "delay", "delay_rec")
+    # without recurrent weights nothing is delayed on its way to them
+    arrays = ("weight_rec", "bias", "delay", *(("delay_rec",) if _empty_if_zero(x.weight_rec).size else ()))
     if (x.index, x.kind, x.shape, x.inputs, x.conv) != (y.index, y.kind, y.shape, y.inputs, y.conv):
         return False
     pairs = [(_full_weight(x), _full_weight(y)), *((getattr(x, k), getattr(y, k)) for k in arrays)]
