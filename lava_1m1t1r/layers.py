@@ -103,6 +103,9 @@ class Layer(ByValue):
     conv: Convolution | None = None
     """Sizes of ``conv`` and ``pool``, whose ``weight`` is (O, C / groups, height, width), or (1, 1, height, width) for ``pool``."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(np.atleast_1d(self.shape).tolist()))  # a list of the same sizes is the same shape
+
     def check(self, where: str, error: type[Exception] = InputError) -> None:
         """Refuse an unknown kind, arrays that do not fit the layer, and numbers beyond what the integers hold."""
         require(self.kind in KINDS, where, f"be of a kind among {', '.join(KINDS)}", self.kind, error=error)

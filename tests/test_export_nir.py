@@ -161,6 +161,13 @@ def test_delays_without_recurrent_weights_delay_nothing(rng, tmp_path):
     assert not same(net, other)
 
 
+def test_a_shape_may_be_a_list(rng, tmp_path):
+    net = nets.network("one_neuron", rng)
+    listed = replace(net, layers=(replace(net.layers[0], shape=[1]),))
+    assert listed == net and listed.layers[0].shape == (1,)
+    nir_target.deploy_nir(listed, tmp_path / "out", portable=False)
+
+
 def test_delay_lines_are_written_out_up_to_the_largest_matrix(tmp_path):
     weight = np.zeros((1, 4 * 2049), np.int8)
     neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2))
