@@ -147,7 +147,23 @@ def test_delays_of_a_graph_are_whole_steps(rng):
 def test_kernels_must_say_what_the_written_out_weights_are(rng, tmp_path):
     graph = nir_exact.to_nir(nets.network("images", rng))
     graph.nodes["weight_0"].metadata["kernels"][0, 0, 0, 0] += 2
-    with pytest.raises(FormatError, match="weight_0 must hold the weights that its kernels say"):
+    with pytest.raises(FormatError, match="weight_0 weight must hold the weights that its layer has in to_nir"):
+        nir_exact.from_nir(written(graph, tmp_path))
+
+
+@pytest.mark.parametrize("bias", [None, np.ones(6, np.int32)], ids=["scale", "affine"])
+@pytest.mark.parametrize("node", [nir_exact.LINES, "weight_1", "weight_2"])
+def test_weights_that_a_layer_has_no_place_for_are_refused(node, bias, tmp_path):
+    """One pruned: of delay lines, of input neurons (with and without a bias) and of an average."""
+    neuron = M1T1RNeuron(StepParams(presets.ZHAO2025_FIG2))
+    first = Layer(1, "input", (6,), 6, np.array([150]), bias=bias, neuron=neuron)
+    net = NetDescription((Layer(0, "delay_lines", (6,), 3, delay=np.arange(6, dtype=np.int32)), first, Layer(2, "average", (3,), 6)))
+    graph = written(nir_exact.to_nir(net), tmp_path)
+    assert same(net, nir_exact.from_nir(graph))
+    field = "scale" if isinstance(graph.nodes[node], nir.Scale) else "weight"
+    weights = getattr(graph.nodes[node], field)
+    weights[np.unravel_index(np.flatnonzero(weights)[-1], weights.shape)] = 0
+    with pytest.raises(FormatError, match=f"NIR node {node} {field} must hold the weights that its layer has in to_nir; got"):
         nir_exact.from_nir(written(graph, tmp_path))
 
 

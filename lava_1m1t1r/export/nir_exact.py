@@ -211,7 +211,7 @@ def _layer(graph: nir.NIRGraph, name: str, dt: float) -> Layer:
     require(name == f"weight_{index}", f"NIR node {name}", f"be weight_{index}, as its metadata say", name, error=FormatError)
     neuron = graph.nodes.get(f"neuron_{index}")
     recurrent = graph.nodes.get(f"recurrent_{index}")
-    layer = Layer(
+    return Layer(
         index,
         kind,
         shape,
@@ -224,18 +224,23 @@ def _layer(graph: nir.NIRGraph, name: str, dt: float) -> Layer:
         delay_rec=_steps(graph, f"recurrent_delay_{index}", dt),
         neuron=None if neuron is None else M1T1RNeuron(neuron.step, int(neuron.seed)),
     )
-    if "kernels" in node.metadata:
-        equal = np.array_equal(layer.matrix(), _counts(node.weight))
-        require(equal, f"NIR node {name}", "hold the weights that its kernels say", node.weight.shape, error=FormatError)
-    return layer
 
 
 def _check_complete(graph: nir.NIRGraph, net: NetDescription) -> None:
-    """Refuse a graph that lacks nodes or edges of the network that its nodes describe, or has others."""
+    """Refuse a graph that lacks nodes or edges of the network that its nodes describe, or has others, or other weights.
+
+    Some kinds of layer have fewer weights than their nodes, which another tool may have changed.
+    """
     complete = to_nir(net)
     for what, found, wanted in (("nodes", graph.nodes, complete.nodes), ("edges", map(tuple, graph.edges), complete.edges)):
         others = sorted(set(found) ^ set(wanted))
         require(not others, f"NIR graph {what}", "be those that to_nir writes", others[:3], error=FormatError)
+    for name, node in complete.nodes.items():
+        for field in {"weight", "scale"} & set(vars(node)):
+            found = getattr(graph.nodes[name], field)
+            equal = np.array_equal(_counts(found), _counts(getattr(node, field)))
+            cure = "Change the network, and write its graph with to_nir."
+            require(equal, f"NIR node {name} {field}", "hold the weights that its layer has in to_nir", found, cure, FormatError)
 
 
 def _classes(graph: nir.NIRGraph, outputs: int) -> tuple[str, ...]:
