@@ -11,7 +11,7 @@ from lava_1m1t1r.device.circuit import output_current
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export.ngspice import rises, simulated, telling
 from lava_1m1t1r.export.report import ToolFailed
-from lava_1m1t1r.export.spice_neuron import neuron_subcircuit, piecewise, run_ngspice
+from lava_1m1t1r.export.spice_neuron import OVERSHOOT, neuron_subcircuit, piecewise, run_ngspice
 from lava_1m1t1r.export.spice_neuron import testbench as deck
 
 
@@ -59,6 +59,15 @@ def test_output_current_at_saturation():
     p = presets.ZHAO2025_TABLE1
     spice, _ = both(p, stimulus.constant(0.8, 0.04))
     assert spice.current.max() == pytest.approx(output_current(p, spice.gate_voltage.max()), rel=1e-3)
+
+
+@pytest.mark.needs("ngspice")
+@pytest.mark.parametrize("volts", [1.0, 2.4, 3.0, 3.5])
+def test_a_limited_length_overshoots_little_however_strong_the_field(volts):
+    spice, ours = both(presets.ZHAO2025_FIG2, stimulus.constant(0.0, 0.01) + stimulus.constant(volts, 0.02))
+    assert (spice.filament + spice.residue).max() < 1 + 2 * OVERSHOOT
+    assert abs(len(spice.turn_on_times()) - len(ours.turn_on_times())) <= 1
+    assert len(spice.spike_times()) == len(ours.spike_times())
 
 
 @pytest.mark.needs("ngspice")

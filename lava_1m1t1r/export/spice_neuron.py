@@ -63,14 +63,17 @@ def neuron_subcircuit(p: DeviceParams, name: str = "m1t1r", v_max: float = 3.0) 
         drive = f"{p.v_ref / sinh(p.v_ref / p.v0):.10e}*sinh(min({drive},{MARGIN * v_max:.10e})/{p.v0:.10e})"
     # Where the total length ends at 1, what lies beyond is the overshoot, which opens no gap.
     gap = "max(1-V(x),0)" if p.x_max == 1.0 else "abs(1-V(x))"
-    steep = p.mu * max(p.v_ref, 1.0) / (p.alpha * OVERSHOOT)
-    leak = "" if p.x_max == inf else f"-{steep:.6e}*max(V(x)-{p.x_max:.10e},0)"
+    growth, leak = f"{p.mu:.10e}*{drive}/({p.alpha:.10e}+{gap})", ""
+    if p.x_max != inf:
+        steep, over = p.mu * max(p.v_ref, 1.0) / (p.alpha * OVERSHOOT), f"max(V(x)-{p.x_max:.10e},0)"
+        growth += f"*(1-{over}/{OVERSHOOT:g})"  # alone, a leak that suits v_ref is weaker than the growth far above it
+        leak = f"-{steep:.6e}*{over}"
     scale = p.r_off / np.expm1(1.0 / p.lam)
     return f"""* 1M1T1R neuron (doi:10.1038/s41928-025-01488-x, SI Notes 4 and 6); V(filament), V(residue) are shares of the gap
 .subckt {name} in out vdd
 Bx x 0 V = V(filament)+V(residue)
 Cfilament filament 0 1 IC=0
-Bfilament 0 filament I = {p.mu:.10e}*{drive}/({p.alpha:.10e}+{gap})-{p.gamma1 + p.beta:.10e}*V(filament){leak}
+Bfilament 0 filament I = {growth}-{p.gamma1 + p.beta:.10e}*V(filament){leak}
 Cresidue residue 0 1 IC=0
 Bresidue 0 residue I = {p.beta:.10e}*V(filament)-{p.gamma2:.10e}*V(residue)
 Bu u 0 V = min(max(V(x),0),1)
