@@ -156,6 +156,12 @@ def many_groups(rng):
     return NetDescription((image(0, "conv", conv, weights(rng, 130, 1, 2, 1), bias=np.full(conv.size, 300, np.int32)),))
 
 
+def wide_kernel(rng):
+    """A kernel wider than Lava's Conv can count."""
+    conv = Convolution((1, 1, 300), 1, (1, 128))
+    return NetDescription((image(0, "conv", conv, weights(rng, 1, 1, 1, 128)),))
+
+
 @pytest.mark.lava
 @pytest.mark.parametrize("tag", hdf5.TAGS)
 @pytest.mark.parametrize("backend", ("inprocess", "lava"))
@@ -216,11 +222,11 @@ def test_what_lavas_conv_cannot_hold_its_sparse_does(rng, net):
 
     synapses = [type(block.synapse).__name__ for block in Network(net).layers]
     assert synapses == ["Conv", "Sparse", "Dense"]
-    grouped = many_groups(rng)
-    assert type(Network(grouped).layers[0].synapse).__name__ == "Sparse"
-    x = frames(rng, grouped)
-    expected = hdf5.predict(grouped, x)
-    assert expected.any() and np.array_equal(hdf5.predict(grouped, x, "inprocess"), expected)
+    for large in (many_groups(rng), wide_kernel(rng)):
+        assert type(Network(large).layers[0].synapse).__name__ == "Sparse"
+        x = frames(rng, large)
+        expected = hdf5.predict(large, x)
+        assert expected.any() and np.array_equal(hdf5.predict(large, x, "inprocess"), expected)
 
 
 @pytest.mark.lava

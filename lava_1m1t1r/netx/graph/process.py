@@ -334,7 +334,8 @@ def _sparse(weights: Any, message_bits: int) -> Sparse:
 def _convolution(layer: Layer, conv: Convolution, message_bits: int) -> AbstractProcess:
     # what a readout gives is flat, which the sums of a Conv are not; and these wrap at 24 bits, other synapses' do not
     wraps = layer.sums().reach(MAX_COUNT if message_bits else 1, np.inf) >= 1 << 23
-    if layer.neuron is None or wraps or any(conv.margin) or max(conv.groups, *conv.stride, *conv.padding, *conv.dilation) > LARGEST_BYTE:
+    large = max(conv.groups, *conv.kernel, *conv.stride, *conv.padding, *conv.dilation) > LARGEST_BYTE
+    if layer.neuron is None or wraps or large or any(conv.margin):
         return _sparse(conv.matrix(layer.own_weight), message_bits)
     # Lava's order is (features, W, H, channels), and it turns the kernel round.
     weight = np.ascontiguousarray(conv.full(layer.own_weight)[:, :, ::-1, ::-1].transpose(0, 3, 2, 1))
