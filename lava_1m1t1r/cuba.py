@@ -21,7 +21,7 @@ import numpy as np
 from .arithmetic import WEIGHT_ONE
 from .errors import array_of, number, require, told_least
 from .noise import MOST_NEURONS
-from .params import DeviceParams, one_device
+from .params import DEVIATING, DeviceParams, one_device
 from .presets import ZHAO2025_FIG2
 from .program import StepParams
 from .reference import CompiledNeurons
@@ -77,7 +77,7 @@ def device_for(
     dt : float
         Network step [s].
     device : DeviceParams
-        A single device.
+        A single device; with noise and spreads, which the result keeps.
     refractory : float, optional
         Time for which a spike keeps the gate above threshold [s]. Default: the device's own, scaled.
 
@@ -97,7 +97,8 @@ def device_for(
     if refractory is None:
         return scaled
     refractory = number(refractory, "refractory [s]", above=0.0)
-    left = float(device.v_ref - StepParams(device.quiet()).drop[0])
+    plain = device.quiet().replace(**{f"{name}_dtod": 0.0 for name in DEVIATING})  # network steps take no spread
+    left = float(device.v_ref - StepParams(plain).drop[0])
     require(left > device.v_th, "device.v_th [V]", f"lie below the gate's {left:.3g} V after a spike, or nothing refracts", device.v_th)
     r_control = refractory / (scaled.c_gate * np.log(left / device.v_th))
     least = 10 * scaled.r_on * scaled.c_gate * np.log(left / device.v_th)

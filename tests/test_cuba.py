@@ -11,6 +11,7 @@ from lava_1m1t1r.cuba import device_for, memory_steps, working_point
 from lava_1m1t1r.device import simulate
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export.cuba_fit import run_cuba
+from lava_1m1t1r.params import DEVIATING
 from lava_1m1t1r.reference import CompiledNeurons
 
 DU, DV, TH, DT = 0.25, 0.03, 1.25, 10e-3
@@ -113,6 +114,14 @@ def test_silent_neurons_get_the_lowest_bias_and_stay_silent(rng):
 def test_what_cannot_be_translated_is_named(change, text):
     with pytest.raises(InputError, match=text):
         device_for(**{"current_decay": DU, "voltage_decay": DV, "dt": DT, **change})
+
+
+def test_noise_and_spreads_are_kept_and_change_nothing_else():
+    """With a refractory period, a device with a spread was refused, and spread devices always are."""
+    varied = {"sigma1": 1e-3, "mu_ctoc": 0.1} | {f"{name}_dtod": 0.1 for name in DEVIATING}
+    for refractory in (None, 2 * DT):
+        plain, noisy = (device_for(DU, DV, DT, replace(presets.ZHAO2025_FIG2, **more), refractory) for more in ({}, varied))
+        assert noisy == replace(plain, **varied) and noisy.spread(3, 0).size == 3
 
 
 def test_the_shortest_refractory_period_is_the_one_that_is_told():
