@@ -121,6 +121,15 @@ def test_graded_input_counts(rng):
     agree(network(rng), frames(rng, high=5), "inprocess", "fixed_pt")
 
 
+@pytest.mark.parametrize("backend", ("inprocess", "lava"))
+@pytest.mark.parametrize("bias", (32767, 32768, -32769, layers.LARGEST_VOLTAGE - 254))
+def test_cuba_biases_that_16_bits_do_not_hold(bias, backend):
+    """Files hold 13 bits; of those made in memory, Lava's own LIF takes the last 16."""
+    weight, biases = np.array([[254], [254]], np.int32), np.array([bias, -bias], np.int32)
+    net = NetDescription((Layer(0, "dense", (2,), 1, weight, bias=biases, neuron=CubaNeuron(1024, 128, 3000)),))
+    agree(net, np.arange(20).reshape(1, 20, 1) % 2, backend, "fixed_pt")
+
+
 @pytest.mark.parametrize("channels, decay, count", ((2, 0, 1627), (2, 1024, 16901), (700, 1024, 1000), (700, 0, 12000)))
 def test_counts_that_take_cuba_currents_out_of_32_bits(channels, decay, count):
     """As in Lava, whose integers wrap there."""

@@ -63,6 +63,7 @@ class AbstractPyCubaLIFModel(AbstractPyLifModelFixed):
     """Neurons that take their sums as integers: without a tag, Lava's synapses are floating-point ones and send whole numbers as floats."""
 
     implements_process = None  # that of Lava's model, which must not be implemented again
+    bias_mant: np.ndarray = LavaPyType(np.ndarray, np.int32)  # Lava's own has 16 bits, in which larger biases wrap
 
     def subthr_dynamics(self, activation_in):
         """Take one step, without spikes."""
