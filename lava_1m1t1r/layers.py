@@ -40,6 +40,9 @@ class M1T1RNeuron(ByValue):
     seed: int = 0
     """Seed of stochastic neurons; (seed, layer index, neuron) starts a generator."""
 
+    def __post_init__(self) -> None:
+        require(hasattr(self.step, "dt"), "M1T1RNeuron.step", "be StepParams", self.step, "Make them: StepParams(device).")
+
 
 @dataclass(frozen=True, eq=False)
 class CubaNeuron(ByValue):

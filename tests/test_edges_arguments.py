@@ -120,6 +120,7 @@ CALLS = {
     "spread": (P.with_variation(0.2).spread, dict(n=3, seed=0)),
     "take": (P.with_variation(0.2).spread(3, 0).take, dict(n=1)),
     "StepParams": (StepParams, dict(device=P, dt=1e-3, substeps=4, v_unit=0.125, v_in_max=1.2)),
+    "M1T1RNeuron": (partial(M1T1RNeuron, seed=0), dict(step=StepParams(P))),
     "StepParams.fixed": (StepParams(P).fixed, dict(size=3)),
     "StepParams.floating": (StepParams(P).floating, dict(size=3)),
     "Stimulus": (stimulus.Stimulus, dict(durations=[1e-3], volts=[1.0])),
@@ -399,6 +400,11 @@ def test_bounds_that_are_told_will_do(bound, digits):
 def test_tasks_beyond_any_sense_are_refused(name):
     with pytest.raises(InputError, match=f"Task.{name} must be a finite number .* <= "):
         TASK.replace(**{name: 1e300})
+
+
+def test_neurons_of_a_device_alone_lack_their_step():
+    with pytest.raises(InputError, match=r"M1T1RNeuron.step must be StepParams; got DeviceParams.* Make them: StepParams\(device\)."):
+        M1T1RNeuron(P)
 
 
 def test_what_a_layer_lacks_is_told():
