@@ -29,6 +29,8 @@ KINDS = ("input", "flatten", DELAY_LINES, "dense", "dense_rec", "affine", "conv"
 """Kinds of layer."""
 WEIGHTLESS = ("average",)
 """Kinds of layer without weights of their own that still compute."""
+SHAPE_ONLY = ("input", "flatten", DELAY_LINES)
+"""Kinds of layer that have no weights where they have no neurons: they only name a shape, or delay spikes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,7 @@ class Layer(ByValue):
         object.__setattr__(self, "shape", tuple(np.atleast_1d(self.shape).tolist()))  # a list of the same sizes is the same shape
 
     def check(self, where: str, error: type[Exception] = InputError) -> None:
-        """Refuse an unknown kind, arrays that do not fit the layer, and numbers beyond what the integers hold."""
+        """Refuse an unknown kind, missing weights, arrays that do not fit the layer, and numbers beyond what the integers hold."""
         require(self.kind in KINDS, where, f"be of a kind among {', '.join(KINDS)}", self.kind, error=error)
         self.check_neuron(where, error)
         if self.neuron is None:
@@ -129,6 +131,7 @@ class Layer(ByValue):
         """The value of a readout is the weighted sum (FIXED_POINT.md, section 6): without spikes there is no recurrence and no delay."""
         rule, cure = "be another one of a layer without neurons", "Write it with kind='affine', or give it neurons."
         require(self.kind not in ("dense", "dense_rec"), f"{where} kind", rule, self.kind, cure, error)
+        require(self.computes or self.kind in SHAPE_ONLY, f"{where} weight", "be given", None, error=error)
         cure = "Add it to the sums, or delay them, yourself."
         for name, value in self.of_neurons.items():
             require(not np.any(value), f"{where} {name}", "be left out of a layer without neurons", value, cure, error)
@@ -167,13 +170,14 @@ class Layer(ByValue):
             self.neuron.check(where, n, error)
 
     def check_neuron(self, where: str, error: type[Exception] = InputError) -> None:
-        """Refuse what are no neurons, and a seed that no generator starts from."""
+        """Refuse what are no neurons, a seed that no generator starts from, and neurons that no weights lead to: they would not run."""
         known = self.neuron is None or isinstance(self.neuron, (M1T1RNeuron, CubaNeuron))
         require(known, f"{where} neuron", "be an M1T1RNeuron, a CubaNeuron or None", self.neuron, error=error)
         if isinstance(self.neuron, M1T1RNeuron):
             seed = self.neuron.seed
             rule = f"be a whole number from 0 to {MOST_SEED}"
             require(is_whole(seed, 0, MOST_SEED), f"{where} neuron seed", rule, seed, error=error)
+        require(self.neuron is None or self.computes, f"{where} weight", "be given", None, error=error)
 
     def matrix(self) -> np.ndarray:
         """Matrix (N, C) int32 by which the layer weighs its inputs, whatever its kind; ``weight`` itself where that is the matrix."""

@@ -82,6 +82,17 @@ def test_a_description_names_its_outputs_one_by_one(net, names, rule):
         net.replace(classes=names).check()
 
 
+@pytest.mark.parametrize("kind", ["input", "dense", "flatten"])
+@pytest.mark.parametrize("neuron", [M1T1RNeuron(StepParams(FIG2)), CubaNeuron(1024, 128, 80)], ids=["1M1T1R", "CUBA"])
+def test_neurons_without_weights_are_neither_left_out_nor_given_some_by_a_file(kind, neuron, tmp_path):
+    sums = Layer(1, "affine", (2,), 3, np.full((2, 3), 64, np.int32))
+    net = NetDescription((Layer(0, kind, (3,), 3, neuron=neuron), sums))
+    for refused in (net.check, lambda: schema.write(tmp_path / "a.net", net)):
+        with pytest.raises(InputError, match="layer/0 weight must be given; got None"):
+            refused()
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "neuron, rule",
     [

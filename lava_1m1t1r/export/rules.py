@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..delay_lines import DELAY_LINES
 from ..description import NetDescription
 from ..errors import require, require_each
-from ..layers import WEIGHTLESS, Layer, M1T1RNeuron
+from ..layers import Layer, M1T1RNeuron
 from ..netx.schema import described
 from ..sums import require_8_bits
 from .output import check_folder, place
@@ -40,13 +39,6 @@ def accepted(net: str | os.PathLike | NetDescription, out_dir: str | os.PathLike
     for rule in rules:
         rule(net)
     return net
-
-
-def layers_hold_their_weights(net: NetDescription) -> None:
-    """A layer without its weights would be taken for one that only names a shape."""
-    for layer in net.layers:
-        free = layer.kind in ("flatten", DELAY_LINES, *WEIGHTLESS) or (layer.kind == "input" and layer.neuron is None)
-        require(free or layer.weight is not None, net.at(layer, "weight"), "be given", None)
 
 
 def neurons_are_1m1t1r(net: NetDescription) -> None:
@@ -115,7 +107,6 @@ def neurons_have_devices_the_fixed_point_step_can_hold(net: NetDescription) -> N
 
 SHAPES: tuple[Rule, ...] = (
     the_library_can_run_it,
-    layers_hold_their_weights,
     sizes_fit_sixteen_bits,
     layers_may_be_written_out,
     weights_are_whole_numbers_of_eight_bits,
