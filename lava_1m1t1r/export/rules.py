@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..delay_lines import DELAY_LINES
 from ..description import NetDescription
 from ..errors import require, require_each
 from ..layers import Layer, M1T1RNeuron
