@@ -95,8 +95,9 @@ class Layer(ByValue):
     weight_rec: np.ndarray | None = None
     """Weights (N, N) int32 [counts] of the layer's own spikes; None without recurrence."""
     bias: np.ndarray | None = None
-    """Bias (N,) int32 [counts], added every step: to the current of 1M1T1R and input neurons, to the voltage of dense CUBA neurons (as in
-    lava-dl)."""
+    """Bias (N,) int32 [counts], added every step: to the current of 1M1T1R and input neurons, to the voltage of other CUBA neurons, as
+    lava-dl's netx has it. lava-dl's own forward pass of a recurrent block with a norm adds it to the current, so that such a block's file
+    gives other spikes than its training did."""
     delay: np.ndarray | None = None
     """Delay (N,) int32, 0 to 62 [steps], of each neuron's outgoing spikes, beyond the step that they always take; of delay lines, their
     whole delay."""

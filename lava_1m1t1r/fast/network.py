@@ -130,7 +130,7 @@ class FastLayer:
         rec = self._rows(np.zeros((self.size, 0), np.int32) if layer.weight_rec is None else layer.weight_rec)
         # copies: arrays from files are read-only, for which numba would compile the loops once more
         self.delay, delay_rec = layer.axonal_delays.copy(), layer.recurrent_delays.copy()
-        to_voltage = isinstance(layer.neuron, CubaNeuron) and not self.single  # the bias, as in lava-dl
+        to_voltage = isinstance(layer.neuron, CubaNeuron) and not self.single  # the bias, as in lava-dl's netx
         to_current = np.zeros(self.size, np.int32) if layer.bias is None or to_voltage else layer.bias
         self.neuron: FixedM1T1R | FloatM1T1R | Cuba | None = None
         self.state_names: tuple[str, ...] = ()

@@ -83,6 +83,8 @@ def described(net: str | os.PathLike | NetDescription) -> NetDescription:
 def read(path: str | os.PathLike) -> NetDescription:
     """Read and check a ``.net`` file, of this library or of lava-dl 0.6.
 
+    Of lava-dl's recurrent blocks with a norm, a file gives other spikes than training did: see ``bias`` of :class:`.Layer`.
+
     Raises
     ------
     FormatError
