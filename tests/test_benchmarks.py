@@ -14,8 +14,9 @@ import pytest
 from words import spoken
 
 from lava_1m1t1r import cli
-from lava_1m1t1r.benchmarks import device_speed, networks, simulation_speed, training_step
+from lava_1m1t1r.benchmarks import device_speed, networks, simulation_speed, training_jax, training_step
 from lava_1m1t1r.benchmarks.table import Table, found_by, least, write_json
+from lava_1m1t1r.benchmarks.training_measure import Shape
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import VerificationError
 from lava_1m1t1r.fast import FastNetwork
@@ -104,6 +105,16 @@ def test_peers_simulate_a_whole_network_as_active_as_asked(name):
     assert out.shape == (60, 3, 4) and hidden.shape == (60, 3, 20) and set(np.unique(hidden)) == {0.0, 1.0}
     assert rate == pytest.approx(float(hidden[:, 0].mean()), abs=1e-6) and rate > 0.05
     assert float(abs(job(frames)[1] - hidden).max()) == 0  # from rest again
+
+
+@pytest.mark.parametrize("name", training_jax.ROWS)
+def test_a_training_step_in_jax_learns_weights_and_biases_and_no_time_constants(name, monkeypatch):
+    jax = pytest.importorskip("jax")
+    pytest.importorskip("spyx")
+    monkeypatch.syspath_prepend(Path(training_jax.__file__).parent)  # as where it is run as a file
+    monkeypatch.setattr(training_jax, "_step", lambda forward, parameters, turn_by: parameters)
+    learned = training_jax.ROWS[name](Shape(inputs=3, hidden=5, outputs=2))
+    assert sorted(leaf.shape for leaf in jax.tree.leaves(learned)) == [(3, 5), (5,), (5, 2), (5, 5)]
 
 
 def test_a_jax_that_is_not_there_is_told_apart_from_one_that_fails(tmp_path, capsys):

@@ -87,26 +87,26 @@ def _spyx(shape: Shape) -> Step:
     rngs = nnx.Rngs(0)
     hidden, output = nn.RCuBaLIF((shape.hidden,), *KEPT, rngs=rngs), nn.CuBaLIF((shape.outputs,), *KEPT, rngs=rngs)
     hidden.recurrent_w = nnx.Param(hidden.recurrent_w[...] * 0.5 / shape.hidden**0.5)
-    parts = {"hidden": nnx.split(hidden), "output": nnx.split(output)}
-    graphs = {name: part[0] for name, part in parts.items()}
+    # Spyx's time constants are parameters also where they are given; no other row learns them
+    graph, recurrent, constants = nnx.split(hidden, nnx.PathContains("recurrent_w"), ...)
     keys = jax.random.split(jax.random.PRNGKey(0), 2)
     parameters = {
-        **{name: part[1] for name, part in parts.items()},
+        "rec": recurrent,
         "in": jax.random.normal(keys[0], (shape.inputs, shape.hidden)) * 0.5 / shape.inputs**0.5,
         "out": jax.random.normal(keys[1], (shape.hidden, shape.outputs)) * 0.5 / shape.hidden**0.5,
         "bias": jnp.zeros(shape.hidden),
     }
 
     def forward(p, x):
-        layers = {name: nnx.merge(graph, p[name]) for name, graph in graphs.items()}
+        own = nnx.merge(graph, p["rec"], constants)
         driven = x @ p["in"] + p["bias"]
 
         def step(state, a):
-            spikes, first = layers["hidden"](a, state[0])
-            outputs, second = layers["output"](spikes @ p["out"], state[1])
+            spikes, first = own(a, state[0])
+            outputs, second = output(spikes @ p["out"], state[1])
             return (first, second), (outputs, spikes.mean())
 
-        start = tuple(layers[name].initial_state(x.shape[1]) for name in ("hidden", "output"))
+        start = tuple(layer.initial_state(x.shape[1]) for layer in (own, output))
         _, (outputs, rates) = jax.lax.scan(step, start, driven)
         return outputs, rates.mean()
 
