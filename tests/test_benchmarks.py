@@ -341,6 +341,23 @@ def test_a_folder_that_cannot_be_is_refused_before_the_data_are_made(table, tmp_
         import_module(f"lava_1m1t1r.benchmarks.{table}").main(["--folder", str(tmp_path / "file" / "here")])
 
 
+@pytest.mark.parametrize("absent", ["torch", "lightning"])
+@pytest.mark.parametrize("table", ["variation", "ablation", "accuracy"])
+def test_what_training_needs_is_asked_for_before_the_data_are_made(table, absent, tmp_path):
+    code = f"""
+import sys
+sys.modules[{absent!r}] = None
+from lava_1m1t1r.benchmarks.__main__ import main
+from lava_1m1t1r.recipes import data
+data.load = lambda *_, **__: sys.exit("it began")
+sys.argv[1:] = [{table!r}, "--folder", "runs"]
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=220, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"{table}: ") and " needs the package " in done.stderr and "pip install" in done.stderr
+
+
 @pytest.mark.train
 def test_variation_table_on_a_tiny_network(tmp_path, monkeypatch, capsys):
     from lava_1m1t1r.benchmarks import variation

@@ -233,9 +233,9 @@ def checked(args: argparse.Namespace, names: list[str]) -> list[str]:
     positive(args, "repeats", "epochs", "hidden", "batch", "channels", "train_per_class", "test_per_class", "threads")
     check_place(args.folder, "--folder", args.folder)
     found = chosen(names, args.only)
-    import torch
+    from ..recipes import fit  # before data are made: says what to install
 
-    torch.set_num_threads(args.threads)
+    fit.torch.set_num_threads(args.threads)
     return found
 
 

@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     positive(args, "repeats", "train_per_class", "test_per_class")
     if args.folder is not None:
         check_place(args.folder, "--folder", args.folder)
+    from ..recipes import fit  # noqa: F401  before data are made: says what to install
 
     split = data.load(train_per_class=args.train_per_class, test_per_class=args.test_per_class)
     task = data.fitted(recipe(SPOKEN_DIGITS).replace(epochs=args.epochs, hidden=args.hidden), split)
