@@ -96,6 +96,15 @@ def test_inputs_are_the_recursion_and_neurons_the_devices(name, rng):
     assert sum(t.spikes.sum() for t in sample.layers) > 0
 
 
+def test_a_readout_takes_no_rows_for_recurrent_weights_of_zero(toy):
+    """It has no spikes that could drive them; every other implementation runs it."""
+    hidden, readout = toy.layers
+    given = replace(toy, layers=(hidden, replace(readout, weight_rec=np.zeros((4, 4), np.int32))))
+    frames, _ = patterns(1)
+    assert DeviceNetwork(given).crossbars[1].rows == rows_of(readout)
+    np.testing.assert_array_equal(DeviceNetwork(given).run(frames)[0].out, DeviceNetwork(toy).run(frames)[0].out)
+
+
 def test_thousands_of_spikes_in_a_sample_are_all_kept():
     step = StepParams(presets.ZHAO2025_FIG2, dt=1e-3, v_unit=0.25)
     layer = Layer(0, "dense", (300,), 1, np.full((300, 1), 240, np.int32), neuron=M1T1RNeuron(step))

@@ -181,9 +181,9 @@ def programmed_crossbar(layer: Layer, cells: Cells, rng: np.random.Generator) ->
         Source of the programming errors.
     """
     parts = [np.asarray(layer.matrix(), np.float64)]
-    if layer.weight_rec is not None:
-        parts.append(np.asarray(layer.weight_rec, np.float64))
     rows = rows_of(layer)
+    if rows.recurrent:
+        parts.append(np.asarray(layer.weight_rec, np.float64))
     if rows.bias:
         parts.append(np.repeat(np.asarray(layer.bias, np.float64)[:, None] / rows.bias, rows.bias, axis=1))
     largest = _largest(layer)
@@ -194,7 +194,8 @@ def programmed_crossbar(layer: Layer, cells: Cells, rng: np.random.Generator) ->
 def rows_of(layer: Layer) -> Rows:
     """How many rows a layer's inputs, recurrence and bias take."""
     bias = 0 if layer.bias is None else int(np.ceil(_magnitude(layer.bias) / _largest(layer)))
-    return Rows(layer.inputs, 0 if layer.weight_rec is None else layer.size, bias)
+    recurrent = layer.neuron is not None and layer.weight_rec is not None  # zeros of a readout, which has no spikes, are allowed
+    return Rows(layer.inputs, layer.size if recurrent else 0, bias)
 
 
 def _largest(layer: Layer) -> float:
