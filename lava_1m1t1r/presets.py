@@ -36,7 +36,7 @@ may move by more than 30 % (:meth:`.device.fitting.Fit.undetermined`), so gamma1
 
 The pulses of Fig. 2e, of 0.8 V, are near the end of the window in which it fires on and on: 0.70 to 0.817 V, regularly up to 0.804 V.
 Above, it fires a few times and latches; under constant input it does from 0.733 V; and of devices drawn with a spread of 5 % a quarter do
-at 0.8 V. With R_c of 157 to 235 MOhm, between two resistances that were measured, it latches at 0.8 V itself. Where neurons differ, or to
+at 0.8 V. With R_c of 157 to 238 MOhm, between two resistances that were measured, it latches at 0.8 V itself. Where neurons differ, or to
 fit a device of your own, :data:`ZHAO2025_FIG2_WIDE` may be the better start."""
 
 ZHAO2025_FIG2_WIDE = replace(_HYPERBOLIC, v_ref=0.8, mu=170.4, beta=46.06, gamma1=747.4, gamma2=4.847, v0=0.0772)

@@ -1,5 +1,9 @@
 """Every preset, found by being defined."""
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -44,3 +48,14 @@ def test_fitted_devices_limit_their_length_and_keep_the_published_parts(name):
 def test_the_devices_of_fig_2_latch_under_constant_input_from_where_their_descriptions_say(device, volt, latches):
     spikes = simulate(device, stimulus.constant(volt, 1.0), 1.0, 0, "events", rtol=1e-6).spike_times()
     assert (spikes[-1] < 0.5) == latches
+
+
+@pytest.mark.parametrize("page", ["lava_1m1t1r/presets.py", "RESULTS.md"])
+def test_the_device_of_fig_2_latches_at_the_resistances_that_are_said(page):
+    text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+    ((first, last),) = re.findall(r"(\d+) to (\d+) MOhm,[^.]*latches at 0\.8 V", text)
+    ends = []
+    for megohms in (int(first) - 1, int(first), int(last), int(last) + 1):
+        device = replace(presets.ZHAO2025_FIG2, r_control=1e6 * megohms)
+        ends.append(simulate(device, stimulus.train(0.8, 1e-3, 1e-3, 1000), 2.0, 0, "events", rtol=1e-6).spike_times()[-1])
+    assert [end < 1.0 for end in ends] == [False, True, True, False]
