@@ -446,6 +446,12 @@ def test_noise_in_training_only_is_off_in_the_exported_file(monkeypatch):
     assert dataclasses.replace(exported[0], sigma1=0.0, sigma2=0.0) == exported[1]
 
 
+def test_a_sentence_says_the_difference_that_it_is_judged_by():
+    """It holds where one row has more: a row that is as good as the other would refute what claims that it is the same."""
+    said = {"train_accuracy": "better fit", "accuracy": "more unheard voices right", "gap": "smaller gap", "spikes": "fewer"}
+    assert [sentence.text for sentence in ablation.SENTENCES if said[sentence.measure] not in sentence.text] == []
+
+
 def test_a_sentence_is_judged_by_paired_differences():
     sentence = ablation.Sentence("", "accuracy", "a", "b")
     results = lambda *values: [{"accuracy": value} for value in values]  # noqa: E731

@@ -65,7 +65,7 @@ SENTENCES = (
     Sentence("plasticity: better fit in training", "train_accuracy", FULL, NO_PLASTICITY),
     Sentence("plasticity: more unheard voices right", "accuracy", FULL, NO_PLASTICITY),
     Sentence("noise: more unheard voices right", "accuracy", NOISE, FULL),
-    Sentence("noise in training only: the same", "accuracy", NOISE_TRAINING, FULL),
+    Sentence("noise in training only: more unheard voices right", "accuracy", NOISE_TRAINING, FULL),
     Sentence("noise: smaller gap, training to test", "gap", FULL, NOISE),
     Sentence("refractoriness: fewer spikes", "spikes", NO_REFRACTORINESS, FULL),
     Sentence("longer refractoriness: fewer still", "spikes", FULL, LONGER),
