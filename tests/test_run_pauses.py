@@ -24,7 +24,7 @@ from lava.proc.lif.process import LIF
 from told.process import Choosing, Told
 
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.run import InProcess, NotRunning, Recorder, guarded
+from lava_1m1t1r.run import InProcess, NotRunning, ProcessFailed, Recorder, guarded
 
 pytestmark = pytest.mark.lava
 CFG, FLOATING = Loihi2SimCfg(), Loihi2SimCfg(select_tag=FLOAT)
@@ -193,6 +193,22 @@ def test_a_model_is_told_of_each_pause_of_the_users():
                 injector.send(np.ones(1))
             session.pause()
         assert paused == [3, 6] and session.get(taker.total) == [6]
+
+
+def test_a_model_that_fails_when_it_is_paused_ends_the_session_and_others_are_stopped_once():
+    def fails(model):
+        raise ValueError("not now")
+
+    stopped = []
+    told, failing, taker = Told(step=pausing(2), stop=lambda _: stopped.append(1)), Told(pause=fails), Choosing()
+    told.s_out.connect(taker.one)
+    failing.s_out.connect(taker.two)
+    with InProcess(told, CFG) as session:
+        with pytest.raises(ProcessFailed, match="failed when it was paused(.|\n)*not now"):
+            session.run(4)
+        assert session.steps_run == 2 and stopped == [1]
+        with pytest.raises(NotRunning):
+            session.run(1)
 
 
 def once(model):

@@ -299,13 +299,13 @@ class InProcess:
         with alone():
             try:
                 ended = executor.go_on(self._alarm, seconds or self._timeout, until, patient)
-                if executor.ending and ended != "stop" and self._open and not executor.running:
-                    with self._or_over("the models to be told of a pause"):
-                        executor.pause()
             finally:
                 self.steps_run = self._before + executor.steps_done
                 if ended == "stop" or not self._open:
                     self._close()
+            if executor.ending and self._open and not executor.running:
+                with self._or_over("the models to be told of a pause"):
+                    executor.pause()
 
     def get(self, var: Var):
         """Value of a Var now: a copy, in the type that the ProcessModel uses. Also after the end of the block."""
