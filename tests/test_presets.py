@@ -50,9 +50,11 @@ def test_the_devices_of_fig_2_latch_under_constant_input_from_where_their_descri
     assert (spikes[-1] < 0.5) == latches
 
 
-@pytest.mark.parametrize("page", ["lava_1m1t1r/presets.py", "RESULTS.md"])
+@pytest.mark.parametrize("page", [Path(presets.__file__), Path(__file__).parents[1] / "RESULTS.md"], ids=lambda page: page.name)
 def test_the_device_of_fig_2_latches_at_the_resistances_that_are_said(page):
-    text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+    if not page.exists():
+        pytest.skip(f"{page.name} lies in a checkout, not in the package")
+    text = page.read_text(encoding="utf-8")
     ((first, last),) = re.findall(r"(\d+) to (\d+) MOhm,[^.]*latches at 0\.8 V", text)
     ends = []
     for megohms in (int(first) - 1, int(first), int(last), int(last) + 1):
