@@ -18,6 +18,7 @@ from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
+from ._support import aligned
 from .errors import require
 
 require(
@@ -227,7 +228,9 @@ def repeated(values: np.ndarray, size: int, times: int = 1) -> np.ndarray:
         Number of repetitions.
     """
     values = np.tile(values, times)
-    return np.concatenate([values, np.full(size - values.size, values[-1], values.dtype)])
+    longer = aligned.empty(size, values.dtype)
+    longer[: values.size], longer[values.size :] = values, values[-1]
+    return longer
 
 
 @intrinsic

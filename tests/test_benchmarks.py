@@ -394,3 +394,9 @@ def test_of_several_times_the_shortest_counts_and_not_that_of_the_call_before_th
     now, job = iter((0.0, 3.0, 5.0, 7.0, 10.0, 14.0)), []
     assert least(lambda: job.append(1), 3, lambda: next(now)) == 2.0 and len(job) == 4
     assert least(lambda: job.append(1), 1, lambda: 0.0, warm=False) == 0.0 and len(job) == 5
+
+
+def test_cells_of_tables_have_three_digits_and_no_powers_of_ten(capsys):
+    table = Table("a table", ("a", "b", "c", "d"))
+    table.add("a row", 999.7, 999.4, 0.12345, 12345.6)
+    assert capsys.readouterr().out.split()[-4:] == ["1000", "999", "0.123", "12346"]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._support import aligned
 from .._support.cores import cores
 from .._support.progress import bar
 from .._support.threads import shared
@@ -152,7 +153,7 @@ class FastLayer:
 
     def _widened(self, rows: np.ndarray) -> np.ndarray:
         """Rows (R, N) as (R, M): zeros for the neurons that fill up the layer."""
-        wide: np.ndarray = np.zeros((rows.shape[0], self.width), rows.dtype)
+        wide = aligned.zeros((rows.shape[0], self.width), rows.dtype)
         wide[:, : self.size] = rows
         return wide
 
@@ -177,10 +178,10 @@ class RunningLayer:
         self.neuron: Any = None if fast.neuron is None else fresh(fast.neuron)
         recurrent, width = len(fast.wiring.weight_rec), 0 if fast.neuron is None else fast.width
         self.memory = Memory(
-            ring=np.zeros((kernels.RING, recurrent), np.int32),
+            ring=aligned.zeros((kernels.RING, recurrent), np.int32),
             filled=np.zeros(kernels.RING, np.int64),
-            current=np.zeros(width, np.int32),
-            spike=np.zeros(width, np.int32),
+            current=aligned.zeros(width, np.int32),
+            spike=aligned.zeros(width, np.int32),
             image=synapses.image_of(fast.wiring.synapse),
         )
         self._join()

@@ -13,6 +13,7 @@ from numba import types
 from numba.extending import overload
 
 from .. import noise
+from .._support import aligned
 from ..arithmetic import ACT_SHIFT, DECAY_BITS, DECAY_ONE
 from ..compiled import compiled, filled, load, named, plain, read, repeated, store
 from ..kernels import fixed_layer_step, fixed_silent_step, float_step, input_count, input_volt
@@ -81,7 +82,7 @@ def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fi
         size = filled(size)
         program, generator = program.filled(size), repeated(generator, size)
     kind = np.float64 if floating else np.int32
-    state, v_in = tuple(np.zeros(size, kind) for _ in range(3)), np.zeros(size, kind)
+    state, v_in = tuple(aligned.zeros(size, kind) for _ in range(3)), aligned.zeros(size, kind)
     if floating:
         return FloatM1T1R(state, generator, v_in, plain(program), step.v_unit, step.v_in_max, step.substeps, noisy)
     return FixedM1T1R(state, generator, v_in, plain(program), step.v_max_count, step.substeps, noisy, program.alike)
@@ -102,19 +103,19 @@ def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size
         Number of neurons.
     """
     kept = [np.broadcast_to(DECAY_ONE - np.asarray(d, np.int32), (size,)) for d in (current_decay, voltage_decay)]
-    shifted = np.zeros(filled(size), np.int32)
+    shifted = aligned.zeros(filled(size), np.int32)
     if bias is not None:
         shifted[:size] = np.asarray(bias, np.int32) << ACT_SHIFT
     size = filled(size)
     u, v = (repeated(values, size) for values in kept)
-    return Cuba(tuple(np.zeros(size, np.int32) for _ in range(2)), u, v, shifted, int(threshold) << ACT_SHIFT)
+    return Cuba(tuple(aligned.zeros(size, np.int32) for _ in range(2)), u, v, shifted, int(threshold) << ACT_SHIFT)
 
 
 def fresh(neuron: Any) -> Any:
     """Return the same neurons with a copy of their memory as it is now: for one more sample at the same time."""
-    changes = {"state": tuple(s.copy() for s in neuron.state)}
+    changes: dict[str, Any] = {"state": tuple(aligned.copy(s) for s in neuron.state)}
     if not isinstance(neuron, Cuba):
-        changes |= {"generator": neuron.generator.copy(), "v_in": neuron.v_in.copy()}
+        changes |= {"generator": neuron.generator.copy(), "v_in": aligned.copy(neuron.v_in)}
     return neuron._replace(**changes)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from .._support import aligned
 from .._support.threads import in_child
 
 _MOST = 8
@@ -67,7 +68,7 @@ def borrowed(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
             _waiting.append(_Free(_returned.popleft(), _requests))
         _waiting[:] = [free for free in _waiting[-_MOST:] if _requests - free.since <= _PATIENCE]
         fits = [i for i, free in enumerate(_waiting) if size <= free.memory.size <= 2 * size]
-        memory = _waiting.pop(min(fits, key=lambda i: _waiting[i].memory.size)).memory if fits else np.empty(size, np.uint8)
+        memory = _waiting.pop(min(fits, key=lambda i: _waiting[i].memory.size)).memory if fits else aligned.empty(size, np.uint8)
     return np.asarray(_Lent(memory))[:size].view(dtype).reshape(shape)
 
 

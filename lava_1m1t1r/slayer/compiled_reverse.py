@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._support import aligned
 from ..cached import cached
 from ..compiled import contracted_inline as _compiled
 from ..compiled import load, read, store, widest_vectors
@@ -93,10 +94,10 @@ def reverse_scratch(substeps: int, size: int, dtype: Any, learning: bool) -> Rev
         Whether devices learn.
     """
     return ReverseScratch(
-        np.empty((9 + _CONSTANTS * learning) * LANES, dtype),
-        np.empty(substeps * (_ROWS_LEARNING if learning else _ROWS) * LANES, dtype),
-        np.empty((BLOCK, filled_columns(size, np.dtype(dtype).itemsize)), dtype),
-        np.empty((BLOCK, 3, size), dtype),
+        aligned.empty((9 + _CONSTANTS * learning) * LANES, dtype),
+        aligned.empty(substeps * (_ROWS_LEARNING if learning else _ROWS) * LANES, dtype),
+        aligned.empty((BLOCK, filled_columns(size, np.dtype(dtype).itemsize)), dtype),
+        aligned.empty((BLOCK, 3, size), dtype),
     )
 
 
@@ -351,7 +352,7 @@ def _recur(real: Any) -> Any:
             if alike and t - 1 - delay_rec[0] >= 0:
                 row, product = grad[b, t - 1 - delay_rec[0]], products[b - first]
                 for j in range(size):
-                    store(row, j, load(row, j) + read(product, j))
+                    store(row, j, load(row, j) + load(product, j))
             elif not alike:
                 for j in range(size):
                     back = t - 1 - delay_rec[j]

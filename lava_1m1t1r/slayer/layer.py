@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from .._support import aligned
 from ..arithmetic import WEIGHT_ONE
 from ..compiled import filled
 from ..program import FixedProgram, StepParams
@@ -135,7 +136,7 @@ class _Layer(torch.autograd.Function):
             if w is None:
                 sums = given[first:last]
             else:
-                sums = np.empty((last - first, steps, size), np.int32)
+                sums = aligned.empty((last - first, steps, size), np.int32)
                 fill(sums, first, last)
             kernels.recurrent_forward(layer, arrays, sums, kernels.forward_scratch(width, size), first, last)
 

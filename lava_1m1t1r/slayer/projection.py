@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from .._support import aligned
 from ..arithmetic import WEIGHT_ONE
 from ..errors import require, told_most
 from ..sums import LARGEST_SUM, MAX_COUNT
@@ -78,7 +79,7 @@ def counts_by_input(w: torch.Tensor) -> np.ndarray:
     unit, parts = values.dtype.type(WEIGHT_ONE), ranges(values.shape[1], PART)
 
     def turned(kind: Any) -> tuple[np.ndarray, float]:
-        counts = np.empty(values.shape[::-1], kind)
+        counts = aligned.empty(values.shape[::-1], kind)
         found = share(lambda a, b: turn_counts(values, unit, counts, np.empty(CELLS, values.dtype), a, b), parts)
         return counts, np.max(found, initial=0.0)
 
@@ -167,5 +168,5 @@ def over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     over, out = owned((rows.shape[0], columns), rows.dtype)
     filled = kernels.filled_columns(columns, out.itemsize)
     parts = parts_of(len(rows), columns, 256)
-    share(lambda a, b: kernels.multiply_rows(rows, table, out, np.empty((ROWS, filled), out.dtype), a, b), parts)
+    share(lambda a, b: kernels.multiply_rows(rows, table, out, aligned.empty((ROWS, filled), out.dtype), a, b), parts)
     return over.reshape(*grad.shape[:2], columns).transpose(1, 2)

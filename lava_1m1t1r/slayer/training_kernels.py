@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._support import aligned
 from ..arithmetic import ACT_SHIFT
 from ..cached import cached
 from ..compiled import contracted, inlined, load, read, store, widest_vectors
@@ -145,11 +146,11 @@ class ForwardScratch(NamedTuple):
 def forward_scratch(lanes: int, size: int) -> ForwardScratch:
     """Scratch for a layer of ``size`` neurons that is stepped in so many lanes."""
     return ForwardScratch(
-        np.zeros((3, lanes), np.int32),
-        np.zeros(lanes, np.int32),
-        np.zeros(lanes, np.int32),
-        np.zeros(lanes, np.int64),
-        np.zeros(size, np.int32),
+        aligned.zeros((3, lanes), np.int32),
+        aligned.zeros(lanes, np.int32),
+        aligned.zeros(lanes, np.int32),
+        aligned.zeros(lanes, np.int64),
+        aligned.zeros(size, np.int32),
     )
 
 
@@ -290,7 +291,10 @@ def panels(w: np.ndarray) -> np.ndarray:
     n, c = w.shape
     filled = np.zeros((n, filled_columns(c, w.itemsize)), w.dtype)
     filled[:, :c] = w
-    return filled.reshape(n, -1, _product_columns(w.itemsize)).transpose(1, 0, 2).reshape(-1)
+    columns = _product_columns(w.itemsize)
+    turned = aligned.empty((filled.shape[1] // columns, n, columns), w.dtype)
+    turned[...] = filled.reshape(n, -1, columns).transpose(1, 0, 2)
+    return turned.reshape(-1)
 
 
 @contracted
