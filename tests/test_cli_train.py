@@ -222,6 +222,38 @@ def test_what_is_no_way_to_evaluate_again_is_not_told(named, tmp_path, capsys, m
 
 @pytest.mark.train
 @pytest.mark.timeout(900)
+def test_a_network_that_names_no_classes_is_not_said_to_be_evaluated_on_a_file_that_numbers_them_otherwise(tmp_path, capsys):
+    """It has more outputs than the data have classes, and so takes no names from them."""
+    train = write_shd(tmp_path / "train.h5", replace(spoken((6,)), keys=("a", "b", "c")))
+    from lava_1m1t1r.recipes import network
+
+    net = recipe("recordings").replace(n_steps=50, hidden=4, classes=5)
+    network.m1t1r(net).export(tmp_path / "five.net")
+    for keys, told in ((("b", "a", "c"), False), (("a", "b", "c"), True)):
+        test = write_shd(tmp_path / "test.h5", replace(spoken((6,), seed=1), keys=keys))
+        out = str(tmp_path / f"run {keys[0]}")
+        options = ["--start", str(tmp_path / "five.net"), "--data", str(train), "--test-data", str(test), "--epochs", "1", "-o", out]
+        assert cli.main(["train", *options]) == 0
+        assert ("again: lava-1m1t1r evaluate" in capsys.readouterr().out) == told
+
+
+@pytest.mark.train
+@pytest.mark.timeout(900)
+def test_a_class_that_only_the_validation_speaker_says_is_told(tmp_path, capsys):
+    ear = spoken((6, 6))
+    ear = replace(ear, labels=np.where((ear.labels == 2) & (ear.speakers == 0), 0, ear.labels))
+    assert {*ear.labels[ear.speakers == 0].tolist()} == {0, 1}
+    file = write_shd(tmp_path / "people.h5", ear)
+    test = write_shd(tmp_path / "test.h5", spoken((6,), seed=1))
+    for who, told in ((1, True), (0, False)):
+        options = ["--data", str(file), "--test-data", str(test), "--hidden", "4", "--epochs", "1", "--steps", "50"]
+        assert cli.main(["train", *options, "--validate", str(who), "-o", str(tmp_path / f"run{who}")]) == 0
+        said = f"without {who}, the training set has no utterance of 1 class ({ear.keys[2]})"
+        assert (said in capsys.readouterr().err) == told
+
+
+@pytest.mark.train
+@pytest.mark.timeout(900)
 def test_training_says_what_it_takes_channels_for_and_keeps_what_it_did(tmp_path, capsys):
     ear = spoken((6, 6, 6))
     pixels = EventSet.from_utterances(

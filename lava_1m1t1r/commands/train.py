@@ -230,7 +230,8 @@ class _Prepared(NamedTuple):
     start: Path | None
     """File of the network that training starts from."""
     by_number: bool
-    """Whether this network gives classes of the test file other numbers than that does, which names none: ``evaluate`` does not know."""
+    """Whether this network gives classes of the test file other numbers than that does, and one of them names none: ``evaluate`` does not
+    know."""
 
     @property
     def heard(self) -> str:
@@ -269,7 +270,7 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
         task = starts.suited(task, former)
     split = data.load(args.data, args.leave_out, args.test_data)
     given = split.train  # a network to start from lends the names of its own to classes that have none, which may be other words
-    own, tested = max(given.keys, split.test.keys, key=len), split.test.labels  # and numbers classes anew
+    own = max(given.keys, split.test.keys, key=len)  # and numbers classes anew
     if synthetic is not None:
         synthetic.check(split)
     most = split.train.n_channels
@@ -294,8 +295,9 @@ def _prepared(args: argparse.Namespace, task: Any, start: Path | None) -> _Prepa
     if synthetic is None and args.data is not None and task.name == RECORDINGS:
         _tell_of_few_people(given)
     augmentation = None if args.no_augmentation else Augmentation.suiting(task, args.channel_shift)
-    renumbered = args.test_data is not None and not np.array_equal(tested, split.test.labels)
-    by_number = renumbered and not data.read_shd(args.test_data).keys  # in the split it has those of the training set
+    # in the split, its classes are as the training set and a network to start from have them
+    other = None if args.test_data is None or begin is None else data.read_shd(args.test_data)
+    by_number = other is not None and not (other.keys and names) and not np.array_equal(other.labels, split.test.labels)
     return _Prepared(task, split, net, names, data.frames_of(train, task), validation, augmentation, synthetic, start, by_number)
 
 
@@ -309,6 +311,10 @@ def _held_out(args: argparse.Namespace, task: Any, split: Any, who: int | None, 
         others = train.without_speakers(who)
         validation = data.frames_of(train.of_speakers(who), task)
         require(len(others) > 0, "--validate", "leave other speakers to train on", args.validate)
+        lost = sorted(set(train.labels.tolist()) - set(others.labels.tolist()))
+        if lost:
+            said = listed([train.keys[label] if train.keys else label for label in lost])
+            hint(f"without {args.validate}, the training set has no utterance of {counted(len(lost), 'class')} ({said}).")
         return others, validation
     if args.validation_data is None:
         return train, None

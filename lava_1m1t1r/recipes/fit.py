@@ -151,6 +151,8 @@ class Learner(L.LightningModule):
             torch.manual_seed(int(np.random.default_rng([self.task.seed, self.global_rank, 1]).integers(1 << 31)))
         if self._random is not None:
             torch.set_rng_state(self._random["torch"])
+            if self.device.type == "cuda" and "cuda" in self._random:  # dropout there draws from its generator
+                torch.cuda.set_rng_state(self._random["cuda"], self.device)
             self.rng.bit_generator.state = self._random["augmentation"]
 
     def on_train_start(self) -> None:
@@ -158,10 +160,13 @@ class Learner(L.LightningModule):
 
     def on_save_checkpoint(self, values: dict[str, Any]) -> None:  # in every process
         values["surrogates"] = self.surrogates()
-        values["random"] = [{"torch": torch.get_rng_state(), "augmentation": self.rng.bit_generator.state}]
+        own: dict[str, Any] = {"torch": torch.get_rng_state(), "augmentation": self.rng.bit_generator.state}
+        if self.device.type == "cuda":
+            own["cuda"] = torch.cuda.get_rng_state(self.device)
+        values["random"] = [own]
         if self.trainer.world_size > 1:
             of_all: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(of_all, values["random"][0])
+            torch.distributed.all_gather_object(of_all, own)
             values["random"] = of_all
 
     def on_load_checkpoint(self, values: dict[str, Any]) -> None:
