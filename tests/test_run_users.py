@@ -239,22 +239,26 @@ def test_in_steps_that_a_paused_group_did_not_do_its_vars_keep_their_values():
         assert recorded[reader.seen][:, 0].tolist() == [3, 3, 3] and session.get(reader.seen)[:2].tolist() == [3, 0]  # one step
 
 
-def test_the_values_that_are_kept_are_those_of_the_last_step_done_recorded_or_not():
+@pytest.mark.parametrize("end", ["pause", "stop"])
+def test_the_values_that_are_kept_are_those_of_the_last_step_done_recorded_or_not(end):
+    """And not what a model makes of them once it is told of the end."""
     steps = []
 
-    def pausing(model):
+    def ending(model):
         steps.append(model.time_step)
-        model._req_pause = model.time_step == 5
+        setattr(model, f"_req_{end}", model.time_step == 5)
         return np.nan  # sends nothing
 
-    ahead, paused, taker = Told(step=lambda model: model.time_step if model.time_step > 1 else np.nan), Told(step=pausing), Choosing()
+    ahead, taker = Told(step=lambda model: model.time_step if model.time_step > 1 else np.nan), Choosing()
+    paused = Told(step=ending, **{end: lambda model: model.x.fill(100)})
     ahead.s_out.connect(taker.one)  # what it takes in a step was sent one step later
     paused.s_out.connect(taker.two)
     groups = [SyncDomain("one", LoihiProtocol(), [ahead]), SyncDomain("two", LoihiProtocol(), [paused, taker])]
     with InProcess(ahead, Loihi2SimCfg(select_tag="fixed_pt", custom_sync_domains=groups), timeout=60) as session:
-        recorded = session.run(8, record=[ahead.x, taker.x], every=3)
+        recorded = session.run(8, record=[ahead.x, paused.x, taker.x], every=3)
         assert recorded[ahead.x].ravel().tolist() == [3, 6] and steps == [1, 2, 3, 4, 5]
         assert recorded[taker.x].ravel().tolist() == [3, 5] and session.get(taker.x) == [5]
+        assert np.isnan(recorded[paused.x]).all() and session.get(paused.x) == [100]
 
 
 def test_requests_after_the_last_step_of_a_paused_run_end_no_step():

@@ -6,7 +6,7 @@ import copy
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from lava.magma.compiler.executable import Executable
 from lava.magma.core.process.process import AbstractProcess
@@ -193,15 +193,10 @@ class InProcess:
             number(timeout, "timeout [s]", above=0.0)
         recorder = as_recorder(record, every)
         self._be_ready()
-        executor = self._built
         with alone():
-            recording = Recording(recorder, executor, self._find, steps, self.steps_run) if recorder.targets else None
+            recording = Recording(recorder, self._built, self._find, steps, self.steps_run) if recorder.targets else None
             self._begin(steps)
-            try:
-                self._go_on(seconds=timeout)
-            finally:
-                if recording is not None:
-                    recording.finish(executor.steps_done)
+            self._go_on(seconds=timeout, recording=recording)
         return recorder.as_dict() if recorder is record else recorder.given_away()
 
     def start(self, steps: int | None = None) -> None:
@@ -291,14 +286,15 @@ class InProcess:
         self._endless = False
         self._built.begin(steps)
 
-    def _go_on(self, until=never, patient: bool = True, seconds: float | None = None) -> None:
+    def _go_on(self, until=never, patient: bool = True, seconds: float | None = None, recording: Recording | None = None) -> None:
         executor = self._built
         here = executor.thread == threading.get_ident() and executor.current is None
         require(here, "run", "be waited for in the thread that started it, outside of ProcessModels", "another one")
         ended: str | None = "stop"  # unless the run returns
         with alone():
             try:
-                ended = executor.go_on(self._alarm, seconds or self._timeout, until, patient)
+                with recording or nullcontext():  # ends before models are told of a pause or a stop: they may change their Vars then
+                    ended = executor.go_on(self._alarm, seconds or self._timeout, until, patient)
             finally:
                 self.steps_run = self._before + executor.steps_done
                 if ended == "stop" or not self._open:

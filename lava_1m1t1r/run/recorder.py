@@ -114,10 +114,14 @@ class _Rows:
 
 
 class Recording:
-    """One run of a :class:`Recorder`: the arrays are made before the first step, and filled by ``sample``."""
+    """One run of a :class:`Recorder`, in a ``with`` block: the arrays are made before the first step, and filled by ``sample``.
+
+    At the end of the block, the steps that were done are handed to the recorder.
+    """
 
     def __init__(self, recorder: Recorder, executor: Executor, find: _Find, steps: int, before: int):
         self._recorder = recorder
+        self._executor = executor
         self._before = before
         count = self._rows_of(steps)
         self._tracks: list[_VarTrack | _PortTrack] = []
@@ -138,9 +142,11 @@ class Recording:
         every = self._recorder.every
         return (self._before + steps) // every - self._before // every
 
-    def finish(self, done: int) -> None:
-        """Hand the ``done`` steps that were run to the recorder."""
-        every, count = self._recorder.every, self._rows_of(done)
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_) -> None:
+        every, count = self._recorder.every, self._rows_of(self._executor.steps_done)
         self._recorder._steps.add((self._before // every + 1 + np.arange(count)) * every)
         try:
             for target, track in zip(self._recorder.targets, self._tracks, strict=True):
