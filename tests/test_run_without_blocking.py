@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +185,7 @@ def test_continuous_runs_that_only_the_clock_would_end_are_refused():
     for process in (LIF(shape=(3,)), Ticking()):
         with pytest.raises(InputError, match=NEEDS_STEPS), InProcess(process, CFG) as session:
             process.run(RunContinuous())
-            for refused in (process.pause, process.stop, session.stop):
+            for refused in (process.pause, process.stop, session.stop, partial(session.get, process.vars.members[0])):
                 with pytest.raises(InputError, match=NEEDS_STEPS):
                     refused()
             with pytest.raises(InputError, match=r"have an end to be waited for.*Call the session's reset\(\)"):
@@ -194,13 +195,15 @@ def test_continuous_runs_that_only_the_clock_would_end_are_refused():
         raise ZeroDivisionError  # is told, and not what follows from it
 
 
-@pytest.mark.parametrize("then", ["pause", "stop", "left"])
+@pytest.mark.parametrize("then", ["pause", "stop", "get", "left"])
 def test_steps_that_were_not_waited_for_are_done_before_whatever_follows(then):
     """As Lava, whose children go on meanwhile, would have done them."""
     lif = LIF(shape=(3,), bias_mant=1, vth=1000)
     with InProcess(lif, Loihi2SimCfg(select_tag="floating_pt")) as session:
         lif.run(RunSteps(100, blocking=False))
-        if then != "left":
+        if then == "get":
+            assert session.get(lif.v).tolist() == [100.0] * 3
+        elif then != "left":
             getattr(lif, then)()
     assert lif.v.get().tolist() == [100.0] * 3 and session.steps_run == 100
 

@@ -306,6 +306,7 @@ class InProcess:
     def get(self, var: Var):
         """Value of a Var now: a copy, in the type that the ProcessModel uses. Also after the end of the block."""
         task, name = self._find(var)
+        self._catch_up()
         return copy.deepcopy(getattr(task.model, name))
 
     def set(self, var: Var, value) -> None:
