@@ -136,11 +136,19 @@ step."""
 @compiled
 def _node_piece(node: float, course: Cubic, u: float, piece: float, p: Any) -> tuple:
     """Piece of a step from share ``u`` on, ``piece`` or the part of it in which a loaded output node moves little, and its voltage then."""
-    new = node_step(node, between(course, u + piece), piece * course.h, p)
+    new = _node_after(node, course, u, piece, p)
     while abs(new - node) > _SWING * p.v_dd and piece > _SHORTEST:  # the transistor empties the node within nanoseconds
         piece *= 0.25
-        new = node_step(node, between(course, u + piece), piece * course.h, p)
+        new = _node_after(node, course, u, piece, p)
     return piece, new
+
+
+@compiled
+def _node_after(node: float, course: Cubic, u: float, piece: float, p: Any) -> float:
+    """Voltage of a loaded output node after a piece of a step: implicit Euler, extrapolated from one step and two, within the supply."""
+    half, there = 0.5 * piece * course.h, between(course, u + piece)
+    two = node_step(node_step(node, between(course, u + 0.5 * piece), half, p), there, half, p)
+    return min(max(2.0 * two - node_step(node, there, 2.0 * half, p), 0.0), p.v_dd)
 
 
 @compiled
