@@ -299,6 +299,27 @@ def test_fit_recovers_a_device_from_its_own_measurements(tmp_path):
     assert "mu = 190" in found.report() and found.evaluations > 2
 
 
+@pytest.mark.parametrize(("name", "start"), [("gamma2", 1.0), ("gamma2", 1.0001), ("gamma2", 5.0), ("x_max", 1.0)])
+def test_a_descent_steps_by_two_percent_also_from_one(monkeypatch, name, start):
+    """The logarithm that is stepped is 0 there."""
+    tried = []
+
+    def predicted(p, m, rtol):
+        tried.append(getattr(p, name))
+        return 1.0 + np.log(tried[-1])
+
+    monkeypatch.setattr(sys.modules[Fit.__module__], "predicted", predicted)
+    fit(replace(FIG2, **{name: start}), [Measurement("shortening", 0.8, 24.0, 24.0, 2, 0.0, 1.0)], free=(name,), starts=1)
+    assert np.log(tried[2] / start) == pytest.approx(0.02, rel=1e-6)  # the first two are the start
+
+
+def test_a_fit_moves_what_is_one_at_its_start():
+    true = replace(presets.ZHAO2025_FIG4, x_max=1.15)
+    rows = [replace(m, value=predicted(true, m)) for m in figure_4ab()]
+    found = fit(presets.ZHAO2025_FIG4, rows, free=("x_max",), starts=1)
+    assert found.params.x_max > 1.001 and found.cost < 1e-3  # all devices above are alike under these pulses
+
+
 def far_rows():
     """What a device far from that of Fig. 2 gives: its first spikes jump from pulse to pulse as its parameters change."""
     device = replace(FIG2, mu=80.0, beta=30.0, gamma1=250.0, gamma2=6.0, v0=0.11)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import exp, log, sqrt
 from typing import Any
 
@@ -214,6 +213,8 @@ _TOLD = 4.0
 """Change of the residuals over such a step, both ways together, that the data tell: two standard errors either way."""
 _FINE = 1e-3
 """Relative gain of a step at which a descent ends, and the cost of a measurement at which there is nothing left to gain [1]."""
+_AWAY = 4.0
+"""Least of the numbers that scipy is given, whose differences and first trust region are shares of them: ln(1) would give none [1]."""
 _STARTS = 3
 """Further descents that are tried although one met the measurements: other devices may meet them better."""
 _ABOUT = 0.4
@@ -311,9 +312,12 @@ def _descended(
     """Best point of a descent from u: least squares under tolerances wider by so many pulses, then as they are, by finer differences."""
     from scipy.optimize import least_squares
 
+    origin = bounds[0] - _AWAY
+
     def down(u: np.ndarray, step: float, wide: float = 0.0) -> np.ndarray:
-        residuals, relative = partial(problem.residuals, widened=wide), step / np.maximum(np.abs(u), 1e-3)
-        return least_squares(residuals, np.clip(u, *bounds), bounds=bounds, diff_step=relative, ftol=_FINE).x
+        begin, box = np.clip(u, *bounds) - origin, tuple(bound - origin for bound in bounds)
+        found = least_squares(lambda v: problem.residuals(v + origin, wide), begin, bounds=box, diff_step=step / begin, ftol=_FINE)
+        return found.x + origin
 
     for wide in widened:
         u = down(u, _STEP, wide)
