@@ -318,6 +318,24 @@ def test_a_former_export_is_replaced_whole(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+def test_an_export_has_names_as_long_as_names_can_be(tmp_path):
+    name = "n" * os.pathconf(tmp_path, "PC_NAME_MAX")
+    write_folder(tmp_path / name, {"a.txt": "1"})
+    assert (tmp_path / name / "a.txt").read_text() == "1" and [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_way_back_out_of_a_folder_that_is_not_there_leads_to_the_former_export(tmp_path):
+    write_folder(tmp_path / "out", {"a.txt": "1"})
+    write_folder(tmp_path / "none" / ".." / "out", {"b.txt": "2"})
+    assert [p.name for p in tmp_path.iterdir()] == ["out"] and sorted(p.name for p in (tmp_path / "out").iterdir()) == [MARK, "b.txt"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "c.txt").write_text("3")
+    for way in ("none/../mine", "mine/none/.."):
+        with pytest.raises(InputError, match=r"output folder must hold nothing but a former export.*got \['c.txt'\]"):
+            write_folder(tmp_path / way, {"a.txt": "1"})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine", "out"] and [p.name for p in (tmp_path / "mine").iterdir()] == ["c.txt"]
+
+
 def test_an_export_does_not_replace_the_network_that_it_is_of(tmp_path):
     """A network in a former export went with it: of ``deploy c out/network.net -o out``, no .net file was left."""
     TARGETS["loihi"](TOY, tmp_path / "out")

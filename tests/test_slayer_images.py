@@ -18,6 +18,7 @@ from lava_1m1t1r.netx import hdf5, schema  # noqa: E402
 from lava_1m1t1r.slayer import block  # noqa: E402
 from lava_1m1t1r.slayer.block.image import weighted  # noqa: E402
 from lava_1m1t1r.slayer.exact import summed_in  # noqa: E402
+from lava_1m1t1r.slayer.quantise import counts_for_file  # noqa: E402
 
 pytestmark = [pytest.mark.train]
 NEURON = {"params": presets.ZHAO2025_FIG2, "substeps": 2}
@@ -272,3 +273,20 @@ def test_large_weights_are_summed_in_a_precision_that_torch_does_not_cut():
     """Where torch may take products of 8 bits of their factors, counts up to 256 go through, and 258 do not."""
     found = [summed_in(1.0, torch.tensor([[0.5, count / 64]])) for count in (256, -256, 258, -258)]
     assert found == [torch.float32, torch.float32, torch.float64, torch.float64]
+
+
+def test_kernels_behind_a_spectral_norm_are_exported_as_they_are_then(tmp_path):
+    """In training, each look at them changes them: the export takes one."""
+    different = 0
+    for seed in range(40):
+        torch.manual_seed(seed)
+        net = b.Conv(NEURON, 2, 6, 3, weight_scale=3)
+        torch.nn.utils.parametrizations.spectral_norm(net.synapse, "weight")
+        net.train()
+        net(spikes(1, 2, 5, 5, 4))
+        with h5py.File(tmp_path / f"{seed}.h5", "w") as file:
+            net.export_hdf5(file.create_group("layer/0"))
+            kept = file["layer/0/weight"][()]
+        net.eval()
+        different += not np.array_equal(kept.reshape(-1), counts_for_file(net.synapse).reshape(-1))
+    assert different == 0

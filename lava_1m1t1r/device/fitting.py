@@ -317,7 +317,7 @@ def _descended(
     def down(u: np.ndarray, step: float, wide: float = 0.0) -> np.ndarray:
         begin, box = np.clip(u, *bounds) - origin, tuple(bound - origin for bound in bounds)
         found = least_squares(lambda v: problem.residuals(v + origin, wide), begin, bounds=box, diff_step=step / begin, ftol=_FINE)
-        return found.x + origin
+        return np.clip(found.x + origin, *bounds)  # the sum is rounded
 
     for wide in widened:
         u = down(u, _STEP, wide)

@@ -38,7 +38,7 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
     contents : mapping
         Name (with ``/`` for a folder inside) to text or bytes.
     """
-    out = place(out_dir).absolute()
+    out = _resolved(place(out_dir))
     check_folder(out)
     if out.exists():
         with scratch(f"{STAGE}{os.getpid()}-", inside=out) as stage, _at_work(Path(stage)):
@@ -46,7 +46,7 @@ def write_folder(out_dir: str | os.PathLike, contents: Mapping[str, str | bytes]
             _replace(out, Path(stage), contents)
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with scratch(f".{out.name}.", inside=out.parent) as stage:
+        with scratch(".export-", inside=out.parent) as stage:  # short: the folder's own name may be as long as names can be
             made = Path(stage, "new")
             made.mkdir()  # with the rights that any new folder gets there; the stage is nobody else's
             _write(made, contents)
@@ -135,7 +135,7 @@ def _move(source: Path, target: Path, begun: list[tuple[Path, Path]]) -> None:
 
 def check_folder(out_dir: str | os.PathLike) -> None:
     """Raise unless ``out_dir`` can be written to and is absent, empty, or holding nothing but a former export."""
-    out = place(out_dir).absolute()
+    out = _resolved(place(out_dir))
     require(not out.is_symlink(), "output folder", "not be a link", str(out), "Name the folder it points to.")
     check_place(out, "output folder", out)
     if not out.exists():
@@ -165,6 +165,14 @@ def _marked(out: Path) -> set[str]:
 
 def _listed(names: Iterable[str]) -> str:
     return "\n".join(sorted(names)) + "\n"
+
+
+def _resolved(path: Path) -> Path:
+    """A path without ``..``, which leads nowhere behind a folder that an export is still to make; a link as its last part stays one."""
+    path = path.absolute()
+    if ".." not in path.parts:
+        return path
+    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
 
 
 def place(out_dir: str | os.PathLike) -> Path:

@@ -98,7 +98,7 @@ def quantised_weight(s: Any, mask: torch.Tensor | None = None) -> torch.Tensor:
 
 def counts_for_file(s: Any, mask: torch.Tensor | None = None) -> np.ndarray:
     """Quantised weights as :func:`quantised_weight` returns them, in counts for a file. The synapse stays as it is, for further
-    training."""
+    training; only a spectral norm in training mode takes a step of its iteration, as at each call."""
     return np.rint(quantised_weight(s, mask).detach().double().cpu().numpy() * WEIGHT_ONE).astype(np.float32)
 
 

@@ -86,7 +86,8 @@ class _Image(Driven):
 
     def _kernels(self, conv: Convolution) -> torch.Tensor:
         """Quantised weights (O, C / groups, kernel height, kernel width)."""
-        return quantised_weight(self.synapse).reshape(self.synapse.weight.shape[:-1]).expand(conv.weight_shape)
+        shape = self.synapse.weight.shape[:-1]  # first: behind a spectral norm in training, each look at a weight changes it
+        return quantised_weight(self.synapse).reshape(shape).expand(conv.weight_shape)
 
     @property
     def shape(self) -> torch.Size:
@@ -99,8 +100,8 @@ class _Image(Driven):
 
     def _export_image(self, handle: Any, kind: str) -> None:
         conv = self._known()
-        weight = counts_for_file(self.synapse).reshape(self.synapse.weight.shape[:-1])
-        self._export(handle, kind, conv.shape, weight, conv=conv)
+        shape = self.synapse.weight.shape[:-1]  # first, as in _kernels
+        self._export(handle, kind, conv.shape, counts_for_file(self.synapse).reshape(shape), conv=conv)
 
 
 class Conv(_Image, base.AbstractConv):
