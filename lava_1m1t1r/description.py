@@ -203,7 +203,8 @@ class NetDescription(ByValue):
         adapted network's is that of the network that was adapted."""
         hashed = hashlib.blake2b(digest_size=4)
         for layer in self.active:
-            for values in (layer.weight, layer.weight_rec, layer.bias if biases else None, layer.delay, layer.delay_rec):
+            late = None if layer.weight_rec is None else layer.delay_rec  # without recurrent weights it delays nothing
+            for values in (layer.weight, layer.weight_rec, layer.bias if biases else None, layer.delay, late):
                 hashed.update(b"" if values is None else np.ascontiguousarray(values, np.int64).tobytes())
             if layer.step is not None:
                 for values in layer.step.device.as_dict().values():

@@ -71,6 +71,11 @@ def noisy_unequal_with_readout(rng):
     )
 
 
+def readout_with_recurrent_zeros(rng):
+    """They say nothing, for it has no spikes."""
+    return layer(rng, 0, 6, 5, scale=9), replace(layer(rng, 1, 5, 3, "affine"), weight_rec=np.zeros((3, 3), np.int32))
+
+
 def linear_law_three_substeps(rng):
     return (layer(rng, 0, 33, 17, "dense_rec", unequal=True, delays=7, device=presets.ZHAO2025_TABLE1, scale=2, substeps=3),)
 
@@ -149,6 +154,7 @@ NETWORKS = {
         linear_law_three_substeps,
         input_neurons_odd_weights_and_average,
         one_neuron,
+        readout_with_recurrent_zeros,
         images,
         behind_delay_lines,
         beyond_every_limit,

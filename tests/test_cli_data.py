@@ -355,6 +355,12 @@ def test_a_quote_left_open_swallows_no_rows(tmp_path):
         wav_folder(tmp_path / "list.csv", progress=False)
 
 
+def test_a_quote_left_open_in_a_column_without_a_name_swallows_no_rows(tmp_path):
+    (tmp_path / "list.csv").write_text('file,label,,\na.wav,one,"oops,\nb.wav,two,,\nc.wav,three,,\n')
+    with pytest.raises(FormatError, match="must hold no value of several lines"):
+        wav_folder(tmp_path / "list.csv", progress=False)
+
+
 def load(tmp_path, **sets):
     """:func:`.data.load` of events that are first written to files of these names, the second one as the test set."""
     train, *test = [write_shd(tmp_path / f"{name}.h5", events) for name, events in sets.items()]

@@ -343,6 +343,9 @@ def test_results_of_another_training_in_the_same_folder_tell_nothing(tmp_path):
         assert bool(_samples._results_beside(net)) is (told in of), told
     adapted = net.replace(layers=tuple(x if x.bias is None else x.replace(bias=x.bias + 1) for x in net.layers))
     assert adapted.digest(biases=False) == digest and adapted.digest() != net.digest()
+    delays = {"delay_rec": np.ones(net.layers[-1].size, np.int32)}
+    assert net.layers[-1].weight_rec is None
+    assert net.replace(layers=(*net.layers[:-1], net.layers[-1].replace(**delays))).digest() == net.digest()  # they delay nothing
     for damaged in ('{"networks": [1]}', '{"networks": 3}', "[]", "{"):
         (tmp_path / "results.json").write_text(damaged)
         assert _samples._results_beside(net) == {}

@@ -276,6 +276,22 @@ def test_speakers_that_are_texts_are_numbered(path, events, kind):
     assert read_shd(write_shd(path, found)) == found
 
 
+@pytest.mark.parametrize(
+    ("texts", "speakers", "names"),
+    [
+        (["bob", "", "bob", " "], [0, -1, 0, -1], ("bob",)),
+        (["", "", "", ""], [-1] * 4, ()),
+        (["e\u0301va", "\u00e9va", "bob", "e\u0301va"], [1, 1, 0, 1], ("bob", "\u00e9va")),
+    ],
+)
+def test_blank_texts_are_no_speaker_and_accents_make_no_second_one(path, texts, speakers, names):
+    with h5py.File(path, "a") as file:
+        del file["extra/speaker"]
+        file.create_dataset("extra/speaker", data=texts, dtype=h5py.string_dtype())
+    found = read_shd(path)
+    assert found.speakers.tolist() == speakers and found.speaker_names == names
+
+
 @pytest.mark.parametrize("change", [Path.replace, lambda other, path: path.unlink()], ids=["replaced", "removed"])
 def test_a_file_that_is_replaced_while_it_is_read_is_read_as_it_was(path, events, monkeypatch, change):
     """Labels of the one with spikes of the other were a valid set, without a word."""

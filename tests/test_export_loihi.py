@@ -47,6 +47,12 @@ def test_a_neuron_hears_by_rows_and_feeds_by_columns():
     assert (a.fan_in, a.fan_out) == (3, 2)
 
 
+def test_a_readout_has_no_axons_for_recurrent_weights_of_zero(rng):
+    net = nets.network("readout_with_recurrent_zeros", rng)
+    _, readout = loihi_resources.layer_resources(net)
+    assert (readout.axons_in, readout.axons_out) == (5, 3)
+
+
 def test_bits_and_operations_of_a_layer_are_those_of_its_budget():
     neuron = M1T1RNeuron(StepParams(replace(presets.ZHAO2025_FIG2, sigma1=1e-3)))
     own = Layer(0, "dense", (3,), 2, np.full((3, 2), 2), neuron=neuron)

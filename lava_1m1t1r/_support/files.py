@@ -127,6 +127,7 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
             if unread:  # maybe an optional one, misspelt
                 text = f"{path}: of the columns, these are not read: {', '.join(unread)}. Those that are: {', '.join(known)}."
                 warnings.warn(text, stacklevel=3)
+            reader.fieldnames = [name or f"\0{place}" for place, name in enumerate(names)]  # else a blank's value hides another's
             for row in reader:
                 where, beyond = f"{path}, line {reader.line_num}", [value for value in row.get(None, ()) if value.strip()]
                 cure = "Numbers have a point, not a comma; texts with a comma stand in quotes."

@@ -16,7 +16,7 @@ import numpy as np
 
 from .._support import hdf5_file, hdf5_heap
 from .._support.files import replacing
-from .._support.names import check_name
+from .._support.names import check_name, composed
 from ..errors import FormatError, path_of, require, whole
 from .events import MOST_CHANNELS, N_CHANNELS, SHD_KEYS, EventSet, repeated
 
@@ -34,7 +34,7 @@ def read_shd(path: str | os.PathLike, n_channels: int | None = None, n_classes: 
 
     SHD stores times as float16; they are widened to float32 before anything else happens to them. Spikes whose time
     is not finite are dropped with a warning that counts them. Speakers that are texts instead of numbers are numbered in
-    alphabetical order.
+    alphabetical order, and unknown where they are blank.
 
     Parameters
     ----------
@@ -284,10 +284,12 @@ def _column(data, name: str, path: Path) -> np.ndarray:
 
 
 def _speakers(file, data, utterances: int, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Speaker of each utterance, -1 where there is no column of them, and the speakers' names: what the column holds, if that is texts."""
+    """Speaker of each utterance, -1 where none is told, and the speakers' names: what the column holds, if that is texts."""
     if data is not None and len(data.shape) == 1 and data.dtype.kind in "SO":
-        texts, speakers = np.unique(hdf5_file.value_of(data, f"{path}: {SPEAKERS}"), return_inverse=True)
-        return speakers, _names(texts, f"{path}: {SPEAKERS}")
+        texts = [composed(name) for name in _names(hdf5_file.value_of(data, f"{path}: {SPEAKERS}"), f"{path}: {SPEAKERS}")]
+        names = tuple(sorted({name for name in texts if name.strip()}))
+        number = {name: i for i, name in enumerate(names)}
+        return np.array([number.get(name, -1) for name in texts], np.int64), names
     return np.full(utterances, -1) if data is None else _column(data, SPEAKERS, path), _texts(file, SPEAKER_NAMES, path)
 
 
