@@ -205,6 +205,29 @@ def test_a_method_in_c_belongs_to_the_models_own_copy(draw):
     assert shared() == draw()()
 
 
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64])
+def test_generators_spawn_what_the_users_would_and_those_of_one_bit_generator_stay_so(bits):
+    """A copy that is seeded anew spawns others each time; copies of a bit generator for themselves draw equal numbers."""
+
+    def told():
+        shared = bits(4)
+        given = {"rng": np.random.Generator(bits(0)), "one": np.random.Generator(shared), "other": np.random.Generator(shared)}
+        return Told(start=start, step=step, **given)
+
+    def start(model):  # what Generator.spawn of numpy 1.25 and later does
+        (seed,) = model.proc_params["rng"].bit_generator._seed_seq.spawn(1)
+        model.spawned = np.random.Generator(bits(seed))
+
+    def step(model):
+        return model.spawned.normal() + model.proc_params["one"].normal() - model.proc_params["other"].normal()
+
+    expected = in_lava(told())
+    with InProcess(mine := told(), Loihi2SimCfg()) as session:
+        for _ in range(2):
+            assert session.run(3, record=[mine.x])[mine.x][:, 0].tolist() == expected
+            session.reset()
+
+
 def test_methods_of_what_cannot_be_copied_and_functions_of_modules_stay():
     lock, sine = threading.Lock(), math.sin
     told = Told(step=lambda m: m.proc_params["given"] == [lock.acquire, sine, dict.fromkeys, np.random.normal], given=[])

@@ -30,6 +30,7 @@ _DEEPEST = 100
 _PLAIN = (int, float, str, bool, type(None), list, dict, tuple)
 _GLOBAL: dict[int, object] = {id(one): one for one in (random._inst, np.random.mtrand._rand)}
 """Generators behind ``random`` and ``np.random``, by id; each model has its own stream of them (:mod:`.random_streams`)."""
+_BITS = (np.random.MT19937, np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
 _OF_C = ctypes.c_int.__mro__[2]
 """Base class of all objects of ctypes."""
 
@@ -38,8 +39,8 @@ def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProces
     """Copy a builder's parameters and initial values, so that its model cannot change the user's or a neighbour's.
 
     What is one object stays one, also where parameters and initial values share it, and views of one array see each other's changes.
-    (They do not where a bytearray, a memoryview, a tensor, an array of objects or one of a subclass has the memory. Nor do Generators share
-    a BitGenerator, and a weakref leads to the user's object.) Not copied are:
+    (They do not where a bytearray, a memoryview, a tensor, an array of objects or one of a subclass has the memory. Nor does a RandomState
+    share its BitGenerator, and a weakref leads to the user's object.) Not copied are:
 
     - memory that processes share (``np.memmap``, ``multiprocessing``'s arrays, SharedMemory and managers, torch's shared tensors), which
       a forked process writes to, too;
@@ -92,7 +93,7 @@ class _Memo(dict):
         super().__init__({**_GLOBAL, **shared})
         self.kinds, self.whole = kinds, whole
         self.parts: Counter[int] = Counter()
-        self.kept: list[Any] = []  # arrays and methods, which may be temporary: another one would get their ids
+        self.kept: list[Any] = []  # what may be temporary: another object would get its id
 
     def torn(self) -> set[int]:
         """Return the ids of the arrays of which more than one part was copied for itself."""
@@ -112,6 +113,12 @@ class _Memo(dict):
                 elif isinstance(value, BuiltinMethodType):
                     self[key] = found = _copied_method(value, self)
                     self.kept.append(value)
+                elif type(value) is np.random.Generator:
+                    self[key] = found = np.random.Generator(copy.deepcopy(value.bit_generator, self))
+                    self.kept.append(value)
+                elif type(value) in _BITS:
+                    self[key] = found = _copied_bits(value, self)
+                    self.kept.append(value)
         return found
 
 
@@ -121,6 +128,13 @@ def _copied_method(method: BuiltinMethodType, memo: _Memo) -> Any:
     if owner is None or isinstance(owner, (ModuleType, type)):
         return method
     return getattr(copy.deepcopy(owner, memo), method.__name__)
+
+
+def _copied_bits(bits: Any, memo: _Memo) -> Any:
+    """Copy a BitGenerator with what ``spawn`` makes others from: numpy before 2 seeds copies anew for that, from the system."""
+    copied = type(bits)(copy.deepcopy(bits._seed_seq, memo))
+    copied.state = bits.state
+    return copied
 
 
 def _copied_array(array: np.ndarray, memo: _Memo) -> np.ndarray:
