@@ -80,8 +80,8 @@ class InProcess:
     (``np.random.default_rng``). Real time does not pass between two models: one that asks ``probe()`` sees what the others have sent by
     then.
 
-    Lava's compiler orders the connections of an InPort anew in each interpreter. Where three or more meet, sums of floats may
-    differ in the last bit from one start of Python to the next, in Lava's own runtime as here; of one compiled graph they are equal.
+    Lava's compiler orders the connections of an InPort anew each time it compiles a graph. Where three or more meet, sums of floats may
+    differ in the last bit from one compilation to the next, in Lava's own runtime as here; of one compiled graph they are equal.
 
     Raises
     ------
