@@ -306,6 +306,19 @@ def test_generators_that_draw_nothing_are_refused_where_something_is_drawn(tag):
                 session.run(1)
 
 
+@pytest.mark.parametrize("tag", BOTH)
+@pytest.mark.parametrize("bias", [np.nan, np.inf, 1e9, -65.0])
+def test_a_bias_that_the_constructor_refuses_is_refused_where_it_is_set(tag, bias):
+    """Of nan, the gate fell to 0 in fixed point, without a word."""
+    neuron = driven(np.zeros((4, 3), int), params=FIG2)
+    with InProcess(neuron, config(tag)) as session:
+        session.set(neuron.bias, np.array([-64.0, 5.0, 63.98]))
+        session.run(1)
+        session.set(neuron.bias, np.array([5.0, bias, 5.0]))
+        with pytest.raises(RunError, match=r"bias of M1T1R\[1\] must be from -64 to 63\.9844; got"):
+            session.run(1)
+
+
 def test_a_bias_is_rounded_to_counts_in_fixed_point():
     neuron = driven(np.zeros((20, 4), int), params=FIG2, bias=np.array([5, 4.6 / 64 + 5, 5.4 / 64 + 5, 5 / 64 + 5]))
     found = run(neuron, 20, config("fixed_pt"), record=[neuron.filament])[neuron.filament].T

@@ -50,12 +50,14 @@ def _forget() -> None:
 class _Lent:
     """Memory of a borrowed array, which holds this object as long as it, a view of it or a tensor over it lives."""
 
+    returned = _returned  # as long as the class lives, also while Python ends and has emptied this module
+
     def __init__(self, memory: np.ndarray) -> None:
         self.memory, self.__array_interface__ = memory, memory.__array_interface__
 
     def __del__(self) -> None:
         # without the lock: the garbage collector may come here while this very thread holds it
-        _returned.append(self.memory)
+        self.returned.append(self.memory)
 
 
 def borrowed(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

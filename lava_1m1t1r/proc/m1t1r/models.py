@@ -18,6 +18,7 @@ from lava_1m1t1r.fast.kernels import add_bias, step_layer
 from lava_1m1t1r.fast.neurons import STATES, m1t1r
 from lava_1m1t1r.proc.m1t1r.process import M1T1R
 from lava_1m1t1r.proc.resets import starts_again
+from lava_1m1t1r.sums import BIAS_BOUNDS
 
 
 class AbstractPyM1T1RModel(PyLoihiProcessModel):
@@ -44,6 +45,9 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         self.unchecked = False
         require_each(self.filament >= 0, "filament of M1T1R", "be >= 0", self.filament)
         require_each(self.residue >= 0, "residue of M1T1R", "be >= 0", self.residue)
+        low, high = BIAS_BOUNDS
+        counts, rule = np.rint(self.bias * WEIGHT_ONE), f"be from {low / WEIGHT_ONE:g} to {high / WEIGHT_ONE:g}"
+        require_each((low <= counts) & (counts <= high), "bias of M1T1R", rule, self.bias)
         both = np.add(self.filament, self.residue, dtype=np.float64)
         require_each(both <= self.gap + 1e-9, "filament + residue of M1T1R", f"be at most the gap, {self.gap}", both)
         if self.proc_params["step"].device.noisy:  # a generator of 0 stays 0, and one of more bits draws numbers out of range
@@ -59,7 +63,7 @@ class AbstractPyM1T1RModel(PyLoihiProcessModel):
         self.spike, self.total = np.zeros(size, np.int32), np.zeros(size, np.int32)
         self.spike_out = self.spike.reshape(self.filament.shape)
         self.first_generator = self.generator.copy()
-        self._joined = {name: getattr(self, name) for name in (*STATES, "generator")}
+        self._joined = {name: getattr(self, name) for name in (*STATES, "generator", "bias")}
 
     def _rejoin(self):
         """Take over what another Process has written through a RefPort: Lava replaces the array that was joined by a new one."""
