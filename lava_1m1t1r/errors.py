@@ -295,6 +295,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
 
 
+def three_digits(value: float) -> str:
+    """A number with three digits, or with all of those before the point, if these are more."""
+    return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
+
+
 def told_least(bound: float, digits: int = 3) -> str:
     """The least value that will do, for a message: rounded up, where rounding would fall below it."""
     return _told(bound, digits, ROUND_CEILING, lambda told: told >= bound)

@@ -227,6 +227,11 @@ class Layer(ByValue):
         return given(self.delay, self.place, "have delays")
 
     @property
+    def recurrence(self) -> np.ndarray | None:
+        """``weight_rec`` of neurons; None without. A readout, which has no spikes, may hold zeros there: they are no recurrence."""
+        return None if self.neuron is None else self.weight_rec
+
+    @property
     def axonal_delays(self) -> np.ndarray:
         """(N,) int ``delay`` [steps]; zeros where it has none."""
         return np.zeros(self.size, np.int32) if self.delay is None else np.asarray(self.delay, np.int32)

@@ -22,12 +22,17 @@ def test_arrays_have_the_shape_and_type_asked_for_and_begin_at_a_line(shape, dty
     assert begins_a_line(empty) and begins_a_line(zeros) and not zeros.any()
 
 
-def test_a_copy_of_whatever_layout_has_the_same_values_and_none_of_the_memory():
-    source = np.arange(60).reshape(5, 12)[::2, 1::3]
-    copied = aligned.copy(source)
-    assert begins_a_line(copied) and np.array_equal(copied, source) and copied.dtype == source.dtype
-    copied[:] = 0
-    assert source.any()
+@pytest.mark.parametrize("size", [0, 1, 16, 100])
+@pytest.mark.parametrize("dtype", [np.int32, np.float64])
+def test_rows_and_copies_begin_at_lines_and_have_memory_of_their_own(size, dtype):
+    rows = aligned.rows(3, size, dtype)
+    for k, row in enumerate(rows):
+        assert row.shape == (size,) and row.dtype == dtype and begins_a_line(row) and not row.any()
+        row[:] = k + 1
+    copied = aligned.copies(rows)
+    for row in rows:
+        row[:] = 0
+    assert all(begins_a_line(row) for row in copied) and [row.tolist() for row in copied] == [[k] * size for k in (1, 2, 3)]
 
 
 def test_states_and_constants_of_neurons_begin_at_lines():

@@ -6,6 +6,8 @@ aligned, passes through a layer take 4 to 8 % less time on processors with vecto
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,9 @@ LINE = 64
 
 def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     """Return an uninitialised array, as numpy.empty does, at the beginning of a line."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.empty(size + LINE, np.uint8)
-    first = -memory.ctypes.data % LINE
-    return memory[first : first + size].view(dtype).reshape(shape)
+    size = math.prod(shape) if isinstance(shape, tuple) else shape
+    memory = np.empty(size * np.dtype(dtype).itemsize + LINE, np.uint8)
+    return np.ndarray(shape, dtype, memory, -memory.__array_interface__["data"][0] % LINE)  # .ctypes takes twice as long
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -29,8 +30,15 @@ def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     return array
 
 
-def copy(array: np.ndarray) -> np.ndarray:
-    """Return a copy of an array at the beginning of a line."""
-    copied = empty(array.shape, array.dtype)
-    copied[...] = array
+def rows(count: int, size: int, dtype: Any) -> tuple[np.ndarray, ...]:
+    """Return ``count`` arrays (size,) of zeros, each at the beginning of a line: one piece of memory, where each alone takes 5 us."""
+    each = LINE // np.dtype(dtype).itemsize
+    return tuple(zeros((count, -(-size // each) * each), dtype)[:, :size])
+
+
+def copies(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Return copies of some arrays (N,) of one type, each at the beginning of a line, as :func:`rows`."""
+    copied = rows(len(arrays), arrays[0].size, arrays[0].dtype)
+    for new, array in zip(copied, arrays, strict=True):
+        new[...] = array
     return copied

@@ -21,7 +21,7 @@ from .._support.cores import cores
 from .._support.packages import installed_version
 from .._support.progress import say
 from .._support.sources import sources_digest
-from ..errors import option_name, require
+from ..errors import option_name, require, three_digits
 
 
 class Table:
@@ -44,7 +44,7 @@ class Table:
     def add(self, name: str, *values: float | str) -> None:
         """Print and keep a row. Numbers are printed with three digits."""
         self.rows.append({"name": name, **dict(zip(self.columns, values, strict=True))})
-        cells = [v if isinstance(v, str) else f"{v:.0f}" if abs(v) >= 999.5 else f"{v:.3g}" for v in values]
+        cells = [v if isinstance(v, str) else three_digits(v) for v in values]
         say(f"{name:40s} " + "  ".join(cell.rjust(width) for cell, width in zip(cells, self._widths, strict=True)))
 
     def skip(self, name: str, why: str, how: str = "skipped") -> None:

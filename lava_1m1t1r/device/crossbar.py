@@ -194,8 +194,7 @@ def programmed_crossbar(layer: Layer, cells: Cells, rng: np.random.Generator) ->
 def rows_of(layer: Layer) -> Rows:
     """How many rows a layer's inputs, recurrence and bias take."""
     bias = 0 if layer.bias is None else int(np.ceil(_magnitude(layer.bias) / _largest(layer)))
-    recurrent = layer.neuron is not None and layer.weight_rec is not None  # zeros of a readout, which has no spikes, are allowed
-    return Rows(layer.inputs, layer.size if recurrent else 0, bias)
+    return Rows(layer.inputs, 0 if layer.recurrence is None else layer.size, bias)
 
 
 def _largest(layer: Layer) -> float:

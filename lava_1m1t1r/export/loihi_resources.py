@@ -76,8 +76,7 @@ def layer_resources(net: NetDescription) -> tuple[LayerResources, ...]:
 
 
 def _resources(before: Layer | None, layer: Layer, forward: np.ndarray, leaving: np.ndarray) -> LayerResources:
-    silent = layer.neuron is None or layer.weight_rec is None  # zeros of a readout, which has no spikes, are allowed
-    own = np.zeros((layer.size, 0), bool) if silent else np.asarray(layer.weight_rec) != 0
+    own = np.zeros((layer.size, 0), bool) if layer.recurrence is None else np.asarray(layer.recurrence) != 0
     fan_in = int((forward.sum(axis=1) + own.sum(axis=1)).max())
     fan_out = leaving + (own.sum(axis=0) if own.shape[1] else 0)
     delayed = [x is not None and np.any(x) for x in (None if before is None else before.delay, layer.delay_rec)]

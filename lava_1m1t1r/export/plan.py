@@ -128,7 +128,7 @@ def plan(net: NetDescription) -> Plan:
 
 def _lower(layer: Layer) -> PlanLayer:
     n = layer.size
-    own = None if layer.neuron is None else layer.weight_rec  # zeros of a readout, which has no spikes, are allowed
+    own = layer.recurrence
     single = layer.kind == "input" and own is None  # recurrent weights are rows behind those of the inputs
     weight, weight_shift = narrow(layer.own_weight if single else layer.matrix())
     weight_rec, rec_shift = (None, 0) if own is None else narrow(own)

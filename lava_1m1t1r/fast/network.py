@@ -177,11 +177,12 @@ class RunningLayer:
         self.clock = 0
         self.neuron: Any = None if fast.neuron is None else fresh(fast.neuron)
         recurrent, width = len(fast.wiring.weight_rec), 0 if fast.neuron is None else fast.width
+        current, spike = aligned.rows(2, width, np.int32)
         self.memory = Memory(
-            ring=aligned.zeros((kernels.RING, recurrent), np.int32),
+            ring=np.zeros((kernels.RING, recurrent), np.int32),
             filled=np.zeros(kernels.RING, np.int64),
-            current=aligned.zeros(width, np.int32),
-            spike=aligned.zeros(width, np.int32),
+            current=current,
+            spike=spike,
             image=synapses.image_of(fast.wiring.synapse),
         )
         self._join()

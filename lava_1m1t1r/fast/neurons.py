@@ -82,10 +82,10 @@ def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fi
         size = filled(size)
         program, generator = program.filled(size), repeated(generator, size)
     kind = np.float64 if floating else np.int32
-    state, v_in = tuple(aligned.zeros(size, kind) for _ in range(3)), aligned.zeros(size, kind)
+    *state, v_in = aligned.rows(4, size, kind)
     if floating:
-        return FloatM1T1R(state, generator, v_in, plain(program), step.v_unit, step.v_in_max, step.substeps, noisy)
-    return FixedM1T1R(state, generator, v_in, plain(program), step.v_max_count, step.substeps, noisy, program.alike)
+        return FloatM1T1R(tuple(state), generator, v_in, plain(program), step.v_unit, step.v_in_max, step.substeps, noisy)
+    return FixedM1T1R(tuple(state), generator, v_in, plain(program), step.v_max_count, step.substeps, noisy, program.alike)
 
 
 def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size: int) -> Cuba:
@@ -108,15 +108,15 @@ def cuba(current_decay: Any, voltage_decay: Any, threshold: int, bias: Any, size
         shifted[:size] = np.asarray(bias, np.int32) << ACT_SHIFT
     size = filled(size)
     u, v = (repeated(values, size) for values in kept)
-    return Cuba(tuple(aligned.zeros(size, np.int32) for _ in range(2)), u, v, shifted, int(threshold) << ACT_SHIFT)
+    return Cuba(aligned.rows(2, size, np.int32), u, v, shifted, int(threshold) << ACT_SHIFT)
 
 
 def fresh(neuron: Any) -> Any:
     """Return the same neurons with a copy of their memory as it is now: for one more sample at the same time."""
-    changes: dict[str, Any] = {"state": tuple(aligned.copy(s) for s in neuron.state)}
-    if not isinstance(neuron, Cuba):
-        changes |= {"generator": neuron.generator.copy(), "v_in": aligned.copy(neuron.v_in)}
-    return neuron._replace(**changes)
+    if isinstance(neuron, Cuba):
+        return neuron._replace(state=aligned.copies(neuron.state))
+    *state, v_in = aligned.copies((*neuron.state, neuron.v_in))
+    return neuron._replace(state=tuple(state), v_in=v_in, generator=neuron.generator.copy())
 
 
 @compiled

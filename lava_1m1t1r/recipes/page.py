@@ -13,7 +13,7 @@ from ..answers import answers
 from ..description import NetDescription
 from ..device.energy import spike_energy
 from ..device.stimulus import usual_width
-from ..errors import InputError, counted
+from ..errors import InputError, counted, three_digits
 from ..fast import FastNetwork
 from ..layers import M1T1RNeuron
 from ..params import DeviceParams
@@ -224,14 +224,15 @@ def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str,
     except InputError as error:
         return {"text": f"No estimate: {error}", "assumptions": ""}
     text = (
-        f"{_digits(spikes)} spikes per utterance, at {_digits(one.input_to_pulse_end * 1e12)} pJ each in the memristor branch "
-        f"(integration, gate and R_c), give {_digits(one.input_to_pulse_end * spikes * 1e12)} pJ"
+        f"{three_digits(spikes)} spikes per utterance, at {three_digits(one.input_to_pulse_end * 1e12)} pJ each in the memristor branch "
+        f"(integration, gate and R_c), give {three_digits(one.input_to_pulse_end * spikes * 1e12)} pJ"
     )
     if slower != 1:
         text += (
             " for devices as fast as the one that they are modelled on. This network assumes "
             f"devices that are slowed down {slower:g} times: slower filaments, and a gate capacitance as much larger. They would need "
-            f"{_digits(slow.input_to_pulse_end * 1e12)} pJ per spike and {_digits(slow.input_to_pulse_end * spikes * 1e9)} nJ per utterance"
+            f"{three_digits(slow.input_to_pulse_end * 1e12)} pJ per spike and "
+            f"{three_digits(slow.input_to_pulse_end * spikes * 1e9)} nJ per utterance"
         )
     longer = f" ({width * slower:g} s for the slower device)" if slower != 1 else ""
     return {
@@ -241,8 +242,8 @@ def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str,
         "joule_per_spike_slowed_down_total": slow.total,
         "joule_per_utterance_memristor_branch": one.input_to_pulse_end * spikes,
         "text": (
-            f"{text}. The output branch of such a device ({_digits(measured.r_load / 1e3)} kOhm at {measured.v_dd:g} V) would add "
-            f"{_digits(slow.supply * 1e12)} pJ per spike; the paper's 65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
+            f"{text}. The output branch of such a device ({three_digits(measured.r_load / 1e3)} kOhm at {measured.v_dd:g} V) would add "
+            f"{three_digits(slow.supply * 1e12)} pJ per spike; the paper's 65 nm estimate replaces it by 1 GOhm and 1 pF (Table 7)."
         ),
         "assumptions": (
             "This is a model, not a measurement: the currents in the circuit of such a device, integrated over its first spike "
@@ -250,8 +251,3 @@ def energy_of(measured: DeviceParams, slower: float, spikes: float) -> dict[str,
             "and the readout. These take far more, with pulses as long as a network step: deploy spice counts them."
         ),
     }
-
-
-def _digits(value: float) -> str:
-    """A number with three digits, or more before the point: devices and networks differ by many orders of magnitude."""
-    return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
