@@ -166,13 +166,18 @@ def test_a_program_that_ends_with_other_words_than_its_result_has_failed():
 @pytest.mark.timeout(900)
 def test_all_ways_to_run_a_graph_give_the_same_spikes(monkeypatch, tmp_path):
     pytest.importorskip("lava.magma", reason="needs lava-nc")
+    from lava.proc.monitor.process import Monitor
+
     from lava_1m1t1r.benchmarks import in_lava, lava_runtime
 
     monkeypatch.setattr(networks, "SHAPE", (40, 24, 4))
     monkeypatch.setattr(networks, "tuned", lambda: networks.drawn((40, 24, 4), bias=240))
+    probe, asked = Monitor.probe, []
+    monkeypatch.setattr(Monitor, "probe", lambda monitor, var, steps: (asked.append(steps), probe(monitor, var, steps)))
     assert lava_runtime.main(["--steps", "30", "--repeats", "2", "--json", str(tmp_path / "lava.json")]) == 0
     tables = json.loads((tmp_path / "lava.json").read_text())["tables"]
     assert [len(table["rows"]) for table in tables] == [10, 4, 3]
+    assert asked == [31]  # the steps that are run: its get_data takes as long for each that is not
     for first, *others in (tables[0]["rows"][:5], tables[0]["rows"][5:]):
         assert first["x wall"] == first["x CPU"] == 1 and first["CPU us/step"] == pytest.approx(1e3 * first["CPU ms"] / 30)
         for row in others:

@@ -136,3 +136,19 @@ def test_every_peer_that_is_installed_takes_a_step(name):
     shape = Shape(batch=2, steps=4, inputs=6, hidden=5, outputs=3, rate=0.3)
     found = training_measure.measure(training_peers.ROWS[name], shape, 1, 0.1)
     assert found["least"] > 0 and (np.isnan(found["rate"]) or 0 <= found["rate"] <= 1)
+
+
+@pytest.mark.parametrize("name", [name for name in training_peers.ROWS if "1M1T1R" not in name and "dense" not in name])
+def test_a_step_of_a_peer_starts_from_rest(name, rng):
+    """SLAYER's went on from the states of the step before, and was timed at twice the activity of the others."""
+    library = LIBRARIES[name.split()[0]]
+    pytest.importorskip(library, reason=f"needs {library}")
+    torch.manual_seed(0)
+    step = training_peers.ROWS[name](Shape(batch=4, steps=12, inputs=60, hidden=50, outputs=3, rate=0.3))
+    given = step.ready((rng.random((4, 12, 60)) < 0.3).astype(np.uint8), np.zeros(4, np.int64))
+    step.turn(2.0)
+    rate = step.run(*given)
+    step.turn(-20.0)
+    step.run(*given)
+    step.turn(2.0)
+    assert step.run(*given) == rate > 0

@@ -48,11 +48,18 @@ def _ours(shape: Shape, substeps: int) -> Step:
 def _slayer(shape: Shape) -> Step:
     import lava.lib.dl.slayer as slayer
 
+    torch = _torch()
     neuron = {"threshold": 1.25, "current_decay": 1 - KEPT[0], "voltage_decay": 1 - KEPT[1], "requires_grad": False}
     hidden = slayer.block.cuba.Recurrent(dict(neuron), shape.inputs, shape.hidden)
     output = slayer.block.cuba.Dense(neuron, shape.hidden, shape.outputs)
+
+    def net(x):
+        # lava-dl keeps what the call before has left, and the other libraries here start from rest
+        hidden.neuron.current_state = hidden.neuron.voltage_state = hidden.spike_state = torch.zeros(1)
+        return _with_rate(hidden, output, x)
+
     return _step(
-        lambda x: _with_rate(hidden, output, x),
+        net,
         [*hidden.parameters(), *output.parameters()],
         (hidden.input_synapse.weight, 0.02),
         _time_last,
