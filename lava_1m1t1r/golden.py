@@ -93,12 +93,14 @@ def record(net: NetDescription, frames: np.ndarray) -> dict[str, Any]:
     Parameters
     ----------
     net : NetDescription
-        Of 1M1T1R neurons, all of one seed.
+        Of 1M1T1R neurons, all of one seed, in layers numbered from 0.
     frames : (T, C) int
         Input spikes.
     """
     seeds = sorted({layer.m1t1r.seed for layer in net.active if layer.step is not None})
     require(len(seeds) == 1, "record.net", "have neurons of one seed", seeds)
+    places, known = [layer.index for layer in net.layers], range(len(net.active))  # a layer's noise starts from its place
+    require(places == list(known), "record.net", "have no layers but those that compute, numbered from 0", places)
     out: list[dict[str, Any]] = []
     layers: list[Any] = device_layers(net)
     for layer, ran in zip(layers, run(net, frames, neurons=reference.Neurons), strict=True):

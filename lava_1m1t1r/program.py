@@ -31,6 +31,7 @@ from .arithmetic import (
 from .compiled import repeated
 from .dynamics import State
 from .errors import flag, number, require, told_least, told_most, whole
+from .exponential import LIMIT
 from .noise import MOST_NEURONS
 from .params import DEVIATING, LEARNABLE, VARYING, ByValue, DeviceParams
 from .release import drop_curve
@@ -44,7 +45,7 @@ SUBSTEPS = 4
 """Default number of substeps of a network step. :func:`.advisor.advise` says how accurate they are for a device: at 1 ms, first spikes of
 the Fig. 2 device within 1 % and, under pulses of 0.8 V, rates within 3 %."""
 
-FIELD_ERROR = 1e-4  # relative error of the field table
+FIELD_ERROR = 1e-4  # relative error of the field table by interpolation; its mantissas add up to 8e-6
 _LEAST_GROWTH = 1e-30
 _MOST_ENTRY = 2.0**126  # of a floating table, whose exponents have 8 bits; a field of so many volts is growth at once
 _MOST_GATE = 1 << (REGISTER_BITS - 1)  # counts
@@ -330,8 +331,16 @@ class StepParams(ByValue):
         return self.replace(device=device.replace(**moved))
 
     def floating(self, size: int = 1) -> FloatProgram:
-        """Constants of the floating-point substep for ``size`` neurons."""
+        """Constants of the floating-point substep for ``size`` neurons.
+
+        Raises
+        ------
+        InputError
+            Where the compiled loops' exponential does not reach as far as ``v0`` asks, or ``size`` is not that of the device's arrays.
+        """
         d, r = self.device, self.shares()
+        least = max(float(np.max(d.v_ref)), self.v_in_max) / LIMIT
+        require(np.all(np.asarray(d.v0) >= least), "DeviceParams.v0 [V]", f"be at least {told_least(least)} in network steps", d.v0)
         n = self._neurons(self._checked(size))
         if self.held:
             r = {name: share if name == "growth" else held(n(share)) for name, share in r.items()}
@@ -362,8 +371,8 @@ class StepParams(ByValue):
         Raises
         ------
         InputError
-            Where a constant does not fit its register or table (a rate that would be wrong by more than 1 %, a field table less
-            accurate than 1e-4, ...), and where ``size`` is not that of the device's arrays. Names field and cure.
+            Where a constant does not fit its register or table (a rate that would be wrong by more than 1 %, a field table that
+            interpolation makes less accurate than 1e-4, ...), and where ``size`` is not that of the device's arrays. Names field and cure.
         """
         size = self._checked(size)
         if size not in self._lowered:

@@ -176,6 +176,8 @@ def _duplicates(params: StepParams, fixed: FixedProgram, neurons: int) -> dict[s
         "transfer": ([real.transfer], [fixed.transfer, fixed.transfer_shift]),
         "gate_decay": ([real.gate_kept], [fixed.gate_decay, fixed.gate_shift]),
         "v_th": ([real.v_th], [fixed.v_th]),
+        "noise_filament": ([real.noise_filament], [fixed.noise_filament]),
+        "noise_residue": ([real.noise_residue], [fixed.noise_residue]),
     }
     everything = [column for columns, _ in constants.values() for column in columns]
     constants["all"] = everything, [getattr(fixed, name) for name in PER_NEURON]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lava_1m1t1r import exponential, presets
 from lava_1m1t1r.arithmetic import DEVICE, FIXED, FIXED_ARRAY, FLOAT, FLOAT_ARRAY, ONE, StepArithmetic, field_law, resistance
 from lava_1m1t1r.compiled import compiled
+from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.kernels import fixed_neuron, float_neuron
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.reference import widened
@@ -147,6 +148,13 @@ def test_compiled_field_law_and_charge_are_the_formulas(v0):
         law = x if v0 == np.inf else v_ref * sinh(x / v0) / sinh(v_ref / v0)
         assert field(x, p) == pytest.approx(p.growth[0] * law, rel=1e-12, abs=0)
         assert charge(x, p) == pytest.approx(FLOAT_ARRAY.charge(np.array([x]), 1.0, p)[0], rel=1e-12, abs=0)
+
+
+def test_a_law_steeper_than_the_compiled_exponential_reaches_is_refused():
+    """It was cut to v_ref, also far below: the compiled neuron fired where the reference stayed silent."""
+    steep = StepParams(dataclasses.replace(presets.ZHAO2025_FIG2, v0=np.array([0.05, 1e-3])))
+    with pytest.raises(InputError, match=r"DeviceParams\.v0 \[V\] must be at least 0\.00172 in network steps"):
+        steep.floating(2)
 
 
 def test_both_step_systems_define_every_operation():

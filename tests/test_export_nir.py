@@ -144,6 +144,18 @@ def test_delays_of_a_graph_are_whole_steps(rng):
             nir_exact.from_nir(graph)
 
 
+def test_a_graph_whose_step_or_delays_no_network_has_is_refused(rng):
+    """One of another step was read with delays of other lengths."""
+    graph = nir_exact.to_nir(nets.network("recurrent_with_delays", rng))
+    name, dt = next(name for name in graph.nodes if "delay" in name), graph.metadata["dt"]
+    graph.metadata["dt"] = dt / 2
+    with pytest.raises(FormatError, match=r"NIR graph metadata/dt must be that of its neurons, 0\.001; got 0\.0005"):
+        nir_exact.from_nir(graph)
+    graph.metadata["dt"], graph.nodes[name].delay = dt, graph.nodes[name].delay + 100 * dt
+    with pytest.raises(FormatError, match=r"NIR graph: layer/0 delay_rec must lie in 0..62"):
+        nir_exact.from_nir(graph)
+
+
 def test_kernels_must_say_what_the_written_out_weights_are(rng, tmp_path):
     graph = nir_exact.to_nir(nets.network("images", rng))
     graph.nodes["weight_0"].metadata["kernels"][0, 0, 0, 0] += 2

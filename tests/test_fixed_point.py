@@ -192,20 +192,22 @@ def read(table, k, u, bits):
 
 
 STATED = {
-    # name: (field from 10 mV on, field below [share of the field at 10 mV], inverse, charge, root [counts], drop [V])
+    # accuracy of the charge, by name; the others' follow: field, inverse [shares], root [counts], drop [counts of the gate]
     "Fig. 2": 2e-5,
     "Table 1, linear law": 2e-5,
     "Fig. 3, 8 substeps": 7e-5,
     "Fig. 4 at 2 V": 2e-5,
     "10 ms bins": 2e-5,
     "16 substeps": 1.5e-4,
+    "the least accurate field": 2e-5,
 }
-FIELD, INVERSE, ROOT, DROP = 1e-4, 7e-5, 1.0, 1e-6
+FIELD, INVERSE, ROOT, DROP = 1.1e-4, 7e-5, 1.0, 1.5
 
 
 @pytest.mark.parametrize("name", STATED)
 def test_tables_are_as_accurate_as_the_page_states(name, rng):
     extra = {"10 ms bins": StepParams(FIG2.scaled(10), dt=1e-2), "16 substeps": StepParams(FIG2, substeps=16)}
+    extra["the least accurate field"] = StepParams(replace(FIG2, v0=0.034527), v_unit=0.25)  # just above a coarser table's v0
     params = (cases(rng, 1) | extra)[name]
     d, p = params.device, params.fixed(1)
     u = np.arange(1, p.field_top + 1)
@@ -228,8 +230,8 @@ def test_tables_are_as_accurate_as_the_page_states(name, rng):
     assert np.max(np.abs(read(p.root, k, between, 16)[0] / 64 - np.sqrt(gap))) <= ROOT
     residue = np.arange(0, ONE + 1, 997)
     drop = np.interp(residue / ONE, np.linspace(0, 1, 65), params.drop)
-    found = read(p.drop, residue >> 16, residue & 0xFFFF, 16)[0] / 2**18 * params.v_unit
-    assert np.max(np.abs(found - drop)) < DROP
+    found = read(p.drop, residue >> 16, residue & 0xFFFF, 16)[0]
+    assert np.max(np.abs(found - drop * 2**18 / params.v_unit)) < DROP
 
 
 def test_page_shows_the_budget_as_printed():

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from page_neuron import Layer as PageLayer
 from page_neuron import unrolled
 
 from lava_1m1t1r import golden as maker
+from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.layers import Layer
 from lava_1m1t1r.program import PER_NEURON, SCALARS, TABLES
 from lava_1m1t1r.reference_network import run
 
@@ -65,6 +68,16 @@ def test_neuron_of_the_page_reproduces_the_trace_from_the_file_alone(name, golde
                 assert [r[k] for r in row] == layer[state][t], (t, state)
         assert [[t, n] for t, row in enumerate(spikes) for n, s in enumerate(row) if s] == layer["spikes"]
         y = [[spikes[t - 1 - delay[n]][n] if t - 1 - delay[n] >= 0 else 0 for n in range(size)] for t in range(len(y))]
+
+
+def test_networks_that_a_file_does_not_tell_whole_are_not_recorded():
+    """A layer's noise starts from its place, which no file holds, and no file holds delay lines."""
+    net, frames = maker.networks()["stochastic"]
+    later = replace(net, layers=(replace(net.layers[0], index=1),))
+    behind_lines = (Layer(0, "delay_lines", (1,), 1, delay=np.zeros(1, np.int32)), *later.layers)
+    for other in (later, replace(net, layers=behind_lines)):
+        with pytest.raises(InputError, match=r"record\.net must have no layers but those that compute, numbered from 0; got \[(0, )?1\]"):
+            maker.record(other, frames)
 
 
 def test_the_script_writes_the_files_that_are_kept(tmp_path, golden):

@@ -109,6 +109,13 @@ def test_duplicates_are_neurons_that_rounding_made_equal(held):
     fields = quantise(StepParams(replace(FIG2, v0=v0), held=held), 4).duplicates
     assert {name for name, n in fields.items() if n} == {"stretch", "gain", "all"} and fields["gain"] == 1
     assert not any(quantise(StepParams(FIG2), 4).duplicates.values())
+    noise = replace(FIG2, sigma1=np.array([2e-3, 2e-3 * (1 + 1e-9), 5e-3, 5e-3]), r_control=r_control)
+    found = quantise(StepParams(noise, held=held), 4).duplicates
+    assert {name for name, n in found.items() if n} == {"gate_decay", "noise_filament", "all"} and found["all"] == 1
+    apart = replace(noise, sigma1=np.array([1e-3, 2e-3, 3e-3, 3e-3]))
+    assert quantise(StepParams(apart, held=held), 4).duplicates["all"] == 0
+    alike = replace(apart, r_control=2.5e8 * np.array([1, 1, 1, 1 + 1e-6]))
+    assert quantise(StepParams(alike, held=held), 4).duplicates["all"] == 1
 
 
 def test_gains_of_one_mantissa_are_told_apart_by_their_exponents():

@@ -37,6 +37,21 @@ def test_the_lines_of_training_run_and_learn(tmp_path):
     assert int(re.search(r"fixed point: (\d+)%", done.stdout)[1]) > 90
 
 
+def test_what_the_table_says_of_trained_networks_holds_for_the_shipped_one():
+    """The line on states named the first block, which has none where delay lines come first, as in all recipes."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl")
+    from lava_1m1t1r.recipes import SHIPPED_NETWORK
+    from lava_1m1t1r.recipes.restore import restored
+
+    for line in ("`net.hidden.neuron.record_states = True`", "`net.hidden.neuron.states`", "`restored(path, sparse=True)`"):
+        assert line in README
+    net = restored(SHIPPED_NETWORK, sparse=True)
+    net.hidden.neuron.record_states = True
+    net(torch.ones(2, 140, 5))
+    assert [tuple(state.shape) for state in net.hidden.neuron.states] == [(2, 128, 5)] * 3
+
+
 def test_lines_of_code_in_the_readme_do_not_rest_on_what_others_have_imported():
     """``import lava_1m1t1r`` alone loads no module of it but `presets` and `run`."""
     assert not re.findall(r"`[^`\n]*\blava_1m1t1r\.(?!presets|run)[a-z][\w.]*\([^`\n]*`", README)

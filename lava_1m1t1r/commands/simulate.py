@@ -24,7 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="fast: compiled loops; inprocess: Lava in this process; lava: Lava's runtime",
     )
     parser.add_argument("--tag", choices=("fixed_pt", "floating_pt"), default="fixed_pt", help="number system")
-    parser.add_argument("-o", "--out", default="spikes.npz", help="file for the spikes (numpy .npz)")
+    parser.add_argument(
+        "-o",
+        "--out",
+        default="spikes.npz",
+        help="file for what is computed (numpy .npz): layerI, the output (B, T, N) of each layer that computes, with I its number in the "
+        "network's file, where layer 0 may be delay lines; answers, classes, labels (-1: not known) and dt",
+    )
     json_argument(parser, "predicted classes and accuracy")
 
 

@@ -231,7 +231,10 @@ def _check_complete(graph: nir.NIRGraph, net: NetDescription) -> None:
 
     Some kinds of layer have fewer weights than their nodes, which another tool may have changed.
     """
+    net.check("NIR graph", FormatError)
     complete = to_nir(net)
+    dt, own = float(graph.metadata["dt"]), float(complete.metadata["dt"])
+    require(abs(dt - own) <= 1e-5 * own, "NIR graph metadata/dt", f"be that of its neurons, {own:g}", dt, error=FormatError)
     for what, found, wanted in (("nodes", graph.nodes, complete.nodes), ("edges", map(tuple, graph.edges), complete.edges)):
         others = sorted(set(found) ^ set(wanted))
         require(not others, f"NIR graph {what}", "be those that to_nir writes", others[:3], error=FormatError)

@@ -84,8 +84,8 @@ def predict(
     tag : {"fixed_pt", "floating_pt"}, optional
         Number system. Default: a FastNetwork's own, else "fixed_pt".
     record : None, "spikes" or "all"
-        Also return what every layer gave, on the fast path also its spikes before delays, and with "all" its states. Not with the backend
-        "fused", which shows the output only.
+        Also return what every layer gave, on the fast path also its spikes before delays, and with "all" its states (not in Lava's own
+        runtime). Not with the backend "fused", which shows the output only.
     dt : float, optional
         Bin width of the frames [s]; an error if it is not the network's step.
     threads : int, optional
