@@ -24,7 +24,7 @@ from lava_1m1t1r.compiled import compiled, named, plain
 from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescription, check_frames
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.fast import FastNetwork, LayerRecord, Result, Stream, synapses
-from lava_1m1t1r.fast.network import RunningLayer
+from lava_1m1t1r.fast.network import RunningLayer, events_of
 from lava_1m1t1r.netx import hdf5
 from lava_1m1t1r.reference_network import run as run_loops
 
@@ -673,3 +673,15 @@ def test_a_stream_goes_on_from_a_reset_alone_after_a_step_that_was_broken_off(rn
     assert np.array_equal([before.step(frame) for frame in frames[10:]], wanted[10:])
     stream.reset()
     assert np.array_equal([stream.step(frame) for frame in frames], wanted)
+
+
+@pytest.mark.parametrize("channels", [1, 15, 16, 17, 63, 64, 65, 80, 127, 128, 200])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+def test_events_are_the_cells_that_are_not_zero(channels, dtype, rng):
+    """Cells are looked at 64 at a time, and 16 at a time within these; the last of a row one by one."""
+    for share in (0.0, 0.1, 1.0):
+        frames = ((rng.random((7, channels)) < share) * rng.integers(1, 256, (7, channels))).astype(dtype)
+        events = events_of(frames)
+        steps, source = np.nonzero(frames)
+        assert np.array_equal(events.source, source) and np.array_equal(events.count, frames[steps, source])
+        assert np.array_equal(events.offset, np.searchsorted(steps, np.arange(8)))

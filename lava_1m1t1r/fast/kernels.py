@@ -13,8 +13,9 @@ import numpy as np
 
 from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
-from ..compiled import load, named, plain, store
+from ..compiled import inlined, load, named, plain, store
 from ..delay_lines import MAX_DELAY
+from ..masks import MASKED, differs, lowest_bit
 from ..params import DeviceParams
 from ..program import StepParams
 from .neurons import advance, m1t1r, neurons
@@ -54,18 +55,38 @@ class Memory(NamedTuple):
     image: Any  # scratch of synapses.add
 
 
+_WORD = 64
+"""Number of values looked at together; each costs a branch that the processor does not foresee, instead of each value that is not 0."""
+
+
+@inlined
+def _listed(row, places, at):
+    """Write the places of what is not 0 in row (C,), contiguous, into ``places`` from ``at`` on; returns their end."""
+    zero, size = row.dtype.type(0), row.size
+    for first in range(0, size, _WORD):
+        last = min(first + _WORD, size)
+        found = 0
+        for n in range(first, last - MASKED + 1, MASKED):
+            found |= differs(row, n, zero) << (n - first)
+        for n in range(last - last % MASKED, last):  # the last few of the row
+            found |= int(row[n] != zero) << (n - first)
+        while found != 0:
+            places[at] = first + lowest_bit(found)
+            at += 1
+            found &= found - 1
+    return at
+
+
 @cached
 def fill_events(frames, offset, source, count):
-    """Events of frames (T, C): offset (T + 1,), source and count as long as the non-zero frames."""
+    """Events of frames (T, C), one behind the other in memory: offset (T + 1,), source and count as long as the non-zero frames."""
     place = 0
     for t in range(frames.shape[0]):
-        offset[t] = place
-        for c in range(frames.shape[1]):
-            value = frames[t, c]
-            if value != 0:
-                source[place] = c
-                count[place] = value
-                place += 1
+        first, row = place, frames[t]
+        offset[t] = first
+        place = _listed(row, source, first)
+        for k in range(first, place):
+            count[k] = row[source[k]]
     offset[frames.shape[0]] = place
 
 
@@ -127,11 +148,7 @@ def run_layer(layer, wiring, memory, events, clock, spikes, trace):
         for n in range(row.size):
             store(row, n, load(spike, n))
         if weight_rec.shape[0] > 0:
-            fired = 0  # listed without a branch a neuron, in memory that is free by now
-            for n in range(row.size):
-                current[fired] = n
-                fired += spike[n]
-            for k in range(fired):
+            for k in range(_listed(row, current, 0)):  # in memory that is free by now
                 n = current[k]
                 due = (clock + t + 1 + delay_rec[n]) % RING
                 ring[due, filled[due]] = n

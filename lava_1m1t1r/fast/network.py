@@ -131,6 +131,7 @@ class FastLayer:
         rec = self._rows(np.zeros((self.size, 0), np.int32) if layer.weight_rec is None else layer.weight_rec)
         # copies: arrays from files are read-only, for which numba would compile the loops once more
         self.delay, delay_rec = layer.axonal_delays.copy(), layer.recurrent_delays.copy()
+        self.delayed = bool(self.delay.any())
         to_voltage = isinstance(layer.neuron, CubaNeuron) and not self.single  # the bias, as in lava-dl's netx
         to_current = np.zeros(self.size, np.int32) if layer.bias is None or to_voltage else layer.bias
         self.neuron: FixedM1T1R | FloatM1T1R | Cuba | None = None
@@ -232,7 +233,10 @@ class RunningLayer:
         spikes = record.spikes[b] if record.spikes.shape[1] else np.empty((steps, f.size), np.uint8)
         self.neurons(events, steps, spikes, tuple(states[b] for states in record.states.values()))
         if f.spiking:
-            kernels.send(spikes, f.delay, out)
+            if f.delayed:
+                kernels.send(spikes, f.delay, out)
+            else:
+                out[1:] = spikes[:-1]
         else:
             out[:] = record.states["v"][b]
         return out

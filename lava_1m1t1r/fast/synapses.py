@@ -127,8 +127,12 @@ def add_rows(rows, unit, source, count, first, last, current):
     while e + 4 <= last:  # four rows together: their memory is fetched at the same time, and the sums are read and written once
         a, b, c, d = rows[source[e]], rows[source[e + 1]], rows[source[e + 2]], rows[source[e + 3]]
         i, j, k, m = _times(count, e), _times(count, e + 1), _times(count, e + 2), _times(count, e + 3)
-        for n in range(current.size):
-            store(current, n, load(current, n) + unit * (i * read(a, n) + j * read(b, n) + k * read(c, n) + m * read(d, n)))
+        if i == 1 and j == 1 and k == 1 and m == 1:  # products take twice as long as all the rest
+            for n in range(current.size):
+                store(current, n, load(current, n) + unit * (read(a, n) + read(b, n) + read(c, n) + read(d, n)))
+        else:
+            for n in range(current.size):
+                store(current, n, load(current, n) + unit * (i * read(a, n) + j * read(b, n) + k * read(c, n) + m * read(d, n)))
         e += 4
     for rest in range(e, last):
         row, times = rows[source[rest]], unit * _times(count, rest)

@@ -1,4 +1,4 @@
-"""Hand-written vector code in LLVM: sums that its loop vectoriser would pass through memory, and masks that it does not recognise.
+"""Hand-written vector code in LLVM: sums that its loop vectoriser would pass through memory.
 
 Sums are added to a tile of :data:`COLUMNS` (:func:`add_weighted_rows`) or :func:`product_columns` (:func:`add_product`) neighbouring
 numbers. Nothing is checked: the caller respects the bounds and handles the remainder at the edges in plain loops.
@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from ..compiled import element, has
+from ..masks import everywhere
 
 _BYTES = 64 if has("avx512f") else 32 if has("avx2") else 16  # of a vector register
 _ACROSS = 4 if _BYTES == 64 else 2  # vectors of a product's tile: with four rows, what the registers hold
@@ -67,13 +68,6 @@ class _Tile:
             self.builder.store(self.builder.load(variable), self.at(pointer, k), align=self.align)
 
 
-def _everywhere(builder: Any, vector: Any, value: Any) -> Any:
-    """Vector of one repeated number."""
-    none = ir.Constant(vector, ir.Undefined)
-    one = builder.insert_element(none, value, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(one, none, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None))
-
-
 @intrinsic
 def add_weighted_rows(typing_context, table, width, column, rows, times, first, last, total):
     """total[column:column + COLUMNS] += sum over e in first .. last - 1 of times[e] * table[rows[e] * width + column ...].
@@ -90,7 +84,7 @@ def add_weighted_rows(typing_context, table, width, column, rows, times, first, 
         with cgutils.for_range(builder, builder.sub(last_, first_)) as loop:
             e = builder.add(first_, loop.index)
             row = builder.sext(builder.load(tile.place(kinds[3], rows_, e)), ir.IntType(64))
-            weight = _everywhere(tile.builder, tile.vector, builder.load(tile.place(kinds[4], times_, e)))
+            weight = everywhere(tile.builder, tile.vector, builder.load(tile.place(kinds[4], times_, e)))
             source = tile.place(kinds[0], table_, builder.add(builder.mul(row, width_), column_))
             for k, variable in enumerate(sums):
                 tile.add(variable, weight, tile.load(source, k))
@@ -119,7 +113,7 @@ def add_product(typing_context, g0, g1, g2, g3, panel, first, column, o0, o1, o2
             row = tile.place(kinds[4], panel_, builder.add(builder.mul(loop.index, step), first_))
             loaded = [tile.load(row, k) for k in range(_ACROSS)]
             for source, variables in zip(sources, sums, strict=True):
-                factor = _everywhere(tile.builder, tile.vector, builder.load(tile.place(kinds[0], source, loop.index)))
+                factor = everywhere(tile.builder, tile.vector, builder.load(tile.place(kinds[0], source, loop.index)))
                 for variable, vector in zip(variables, loaded, strict=True):
                     tile.add(variable, factor, vector)
         for place, variables in zip(places, sums, strict=True):
@@ -127,27 +121,6 @@ def add_product(typing_context, g0, g1, g2, g3, panel, first, column, o0, o1, o2
         return context.get_dummy_value()
 
     return types.void(g0, g1, g2, g3, panel, types.intp, types.intp, o0, o1, o2, o3), code
-
-
-MASKED = 16
-"""Number of neighbouring values that :func:`differs` compares."""
-
-
-@intrinsic
-def differs(typing_context, array, first, value):
-    """Bit i of the result (int64): whether array[first + i] != value, for i < MASKED; array contiguous, value of its type."""
-
-    def code(context, builder, signature, arguments):
-        array_, first_, value_ = arguments
-        number = signature.args[0].dtype
-        kind = ir.VectorType(context.get_data_type(number), MASKED)
-        place = builder.bitcast(element(context, builder, signature.args[0], array_, first_), kind.as_pointer())
-        same = _everywhere(builder, kind, value_)
-        loaded = builder.load(place, align=number.bitwidth // 8)
-        compare = builder.fcmp_unordered if isinstance(number, types.Float) else builder.icmp_unsigned
-        return builder.zext(builder.bitcast(compare("!=", loaded, same), ir.IntType(MASKED)), ir.IntType(64))
-
-    return types.int64(array, types.intp, array.dtype), code
 
 
 _LINE = 64  # bytes that a cache fetches at a time
@@ -170,23 +143,3 @@ def prefetch(typing_context, array):
         return context.get_dummy_value()
 
     return types.void(array), code
-
-
-@intrinsic
-def lowest_bit(typing_context, word):
-    """Place of the lowest set bit of an int64 that is not 0."""
-
-    def code(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.int64), code
-
-
-@intrinsic
-def bit_count(typing_context, word):
-    """Number of set bits of an int64."""
-
-    def code(context, builder, signature, arguments):
-        return builder.ctpop(arguments[0])
-
-    return types.int64(types.int64), code

@@ -17,8 +17,9 @@ from ..compiled import contracted, inlined, load, read, store, widest_vectors
 from ..delay_lines import MAX_DELAY
 from ..fast.synapses import add_rows
 from ..kernels import fixed_layer_step, input_count
+from ..masks import MASKED, bit_count, differs, lowest_bit
 from ..sums import MAX_COUNT
-from .tiles import COLUMNS, MASKED, ROWS, add_product, add_weighted_rows, bit_count, differs, lowest_bit
+from .tiles import COLUMNS, ROWS, add_product, add_weighted_rows
 from .tiles import product_columns as _product_columns
 
 PAST = MAX_DELAY + 1
