@@ -25,6 +25,7 @@ from .params import DEVIATING, DeviceParams, one_device
 from .presets import ZHAO2025_FIG2
 from .program import StepParams
 from .reference import CompiledNeurons
+from .release import drop_curve
 from .sums import BIAS_BOUNDS
 
 INPUT_SPREAD = 0.16
@@ -68,7 +69,7 @@ def device_for(
 
     ``device.scaled`` by the one factor that makes 1 / (gamma1 + beta) the CUBA neuron's mean delay (:func:`memory_steps`). Then
     R_c, if a refractory period is asked for: ``refractory = R_c C_g ln(V_gate / V_th)``, with the gate as it is left after a spike under
-    ``v_ref``.
+    ``v_ref`` without residue. (Residue leaves it higher: up to a third longer for ``ZHAO2025_FIG2_WIDE``, a tenth for ``ZHAO2025_FIG2``.)
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def device_for(
         return scaled
     refractory = number(refractory, "refractory [s]", above=0.0)
     plain = device.quiet().replace(**{f"{name}_dtod": 0.0 for name in DEVIATING})  # network steps take no spread
-    left = float(device.v_ref - StepParams(plain).drop[0])
+    left = float(device.v_ref - drop_curve(plain, float(device.v_ref))[0])
     require(left > device.v_th, "device.v_th [V]", f"lie below the gate's {left:.3g} V after a spike, or nothing refracts", device.v_th)
     r_control = refractory / (scaled.c_gate * np.log(left / device.v_th))
     least = 10 * scaled.r_on * scaled.c_gate * np.log(left / device.v_th)

@@ -60,7 +60,7 @@ class NetDescription(ByValue):
     """How often its neurons spike in its training; None where that is not known."""
 
     def __post_init__(self) -> None:
-        names = tuple(composed(name) if isinstance(name, str) else name for name in self.classes or ())
+        names = tuple(composed(name) if isinstance(name, str) else name for name in (() if self.classes is None else self.classes))
         object.__setattr__(self, "classes", names)
 
     def __repr__(self) -> str:

@@ -77,6 +77,8 @@ def raster(spikes: Any, dt: float | None = None, ax: Any = None, colour: str = C
     require(spikes.ndim == 2, "spikes", "have the shape (T, N)", spikes.shape)
     require(spikes.shape[1] > 0 and np.all(np.isfinite(spikes)), "spikes", "hold at least one neuron, and be finite", spikes)
     ax, colour = axes(ax), _colour(colour)
+    from matplotlib.ticker import MaxNLocator
+
     step, neuron = np.nonzero(spikes)
     unit = 1.0 if dt is None else dt * 1e3
     ax.scatter(step * unit, neuron, s=2.0 if spikes.shape[1] > 100 else 9.0, marker="|", linewidths=0.9, color=colour)
@@ -84,7 +86,8 @@ def raster(spikes: Any, dt: float | None = None, ax: Any = None, colour: str = C
     ax.set_ylim(-0.5, spikes.shape[1] - 0.5)
     ax.set_xlabel("step" if dt is None else "time (ms)")
     ax.set_ylabel("neuron")
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    if isinstance(locator := ax.yaxis.get_major_locator(), MaxNLocator):  # ticks that the caller has set stay
+        locator.set_params(integer=True)
     return ax
 
 
@@ -141,6 +144,8 @@ def isi_histogram(spike_times: Any, ax: Any = None, bins: Any = 40, colour: str 
     intervals = np.concatenate([np.diff(np.sort(t.astype(float))) for t in trains] or [np.zeros(0)]) * 1e3
     require(np.all(np.isfinite(intervals)), "spike_times [s]", "be finite", spike_times)
     ax, colour = axes(ax), _colour(colour)
+    if intervals.size and np.ptp(intervals) <= 1e-9 * intervals.max():
+        intervals[:] = intervals[0]  # they differ by rounding, which is no spread to show, and too little for numpy's bins
     ax.hist(intervals, bins=bins, color=colour, alpha=0.8, label=label)
     ax.set_xlabel("inter-spike interval (ms)")
     ax.set_ylabel("count")

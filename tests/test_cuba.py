@@ -13,6 +13,7 @@ from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export.cuba_fit import run_cuba
 from lava_1m1t1r.params import DEVIATING
 from lava_1m1t1r.reference import CompiledNeurons
+from lava_1m1t1r.release import drop_curve
 
 DU, DV, TH, DT = 0.25, 0.03, 1.25, 10e-3
 
@@ -108,7 +109,7 @@ def test_silent_neurons_get_the_lowest_bias_and_stay_silent(rng):
         ({"refractory": 1e-4}, "R_c >= 10 R_on"),
         ({"refractory": np.nan}, "refractory"),
         ({"device": presets.ZHAO2025_FIG2.with_variation(0.1).spread(3, 0)}, "be one device"),
-        ({"device": replace(presets.ZHAO2025_FIG2, v_th=0.9), "refractory": 2 * DT}, r"v_th \[V\] must lie below the gate's 0.417 V"),
+        ({"device": replace(presets.ZHAO2025_FIG2, v_th=0.9), "refractory": 2 * DT}, r"v_th \[V\] must lie below the gate's 0.421 V"),
     ],
 )
 def test_what_cannot_be_translated_is_named(change, text):
@@ -158,3 +159,11 @@ def test_recordings_that_do_not_fit_are_named():
     many = np.ones((1100, 1, 1000))
     with pytest.raises(InputError, match=r"a_in must have at most 1048576 neurons in all samples; got \(1100, 1, 1000\)"):
         working_point(step, many, many)
+
+
+def test_the_refractory_period_is_reckoned_at_the_devices_own_voltage():
+    """The gate's height was that under 1.2 V, where network steps begin to limit the input."""
+    given = presets.ZHAO2025_FIG4
+    left = given.v_ref - drop_curve(given.quiet(), 2.0)[0]
+    device = device_for(DU, DV, DT, given, refractory=2 * DT)
+    assert given.v_ref == 2.0 and device.r_control * device.c_gate * np.log(left / given.v_th) == pytest.approx(2 * DT)

@@ -66,6 +66,7 @@ def test_names_of_classes_are_composed_in_files_of_others_and_in_descriptions(ne
     with h5py.File(path, "r+") as file:
         file["classes"] = [name.encode() for name in ("fu\u0308nf", "b", "c", "d")]
     assert schema.read(path).classes[0] == net.replace(classes=("fu\u0308nf",)).classes[0] == "f\u00fcnf"
+    assert net.replace(classes=np.array(["a", "b"])).classes == ("a", "b")
 
 
 @pytest.mark.parametrize(

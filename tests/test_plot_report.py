@@ -25,6 +25,8 @@ def test_raster_draws_one_mark_a_spike(rng):
     assert np.allclose(plot.raster(spikes, 2e-3).collections[0].get_offsets(), np.argwhere(spikes) * [2, 1])
     with pytest.raises(InputError, match=r"spikes must have the shape \(T, N\)"):
         plot.raster(spikes[0])
+    ax.set_yticks([])
+    assert plot.raster(spikes, 1e-3, ax) is ax and len(ax.get_yticks()) == 0  # the caller's own
 
 
 def test_states_histogram_confusion_energy_hysteresis():
@@ -37,6 +39,8 @@ def test_states_histogram_confusion_energy_hysteresis():
     assert [(bar.get_x(), bar.get_height()) for bar in ax.patches] == [(1, 2), (3, 1)]  # ms
     ax = plot.isi_histogram([[0.010, 0.004, 0.0], [0.002, 0.0]], bins=[1, 3, 7])  # times in any order, of two neurons
     assert [bar.get_height() for bar in ax.patches] == [1, 2]
+    ax = plot.isi_histogram(0.086 + np.arange(50) * 4e-3)  # alike, but for rounding
+    assert sorted(bar.get_height() for bar in ax.patches)[-2:] == [0, 49] and 3.4 < ax.get_xlim()[0] < ax.get_xlim()[1] < 4.6
     ax = plot.confusion(np.array([[3, 1], [0, 2]]), ("a", "b"))
     assert np.allclose(ax.images[0].get_array(), [[0.75, 0.25], [0, 1]])
     assert [(text.get_text(), text.get_position()) for text in ax.texts] == [("3", (0, 0)), ("1", (1, 0)), ("0", (0, 1)), ("2", (1, 1))]

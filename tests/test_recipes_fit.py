@@ -151,6 +151,18 @@ def test_a_network_that_was_evaluated_trains_in_training_mode(trained):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_network_that_is_evaluated_between_epochs_trains_in_training_mode(tmp_path):
+    """Later epochs drew no variation, and a resumed run was another one."""
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy(variation=0.3)
+    net, modes = network.m1t1r(task), []
+    net.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    fit.fit(net, task, frames, tmp_path, progress=False, on_epoch=lambda _: net.eval())
+    assert len(modes) == 9 and all(modes)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_the_callers_random_numbers_go_on_as_if_nothing_had_been_trained(tmp_path, monkeypatch):
     import torch
 

@@ -459,6 +459,10 @@ def test_parameters_can_be_started_anew(way, parents_first):
         if way == "pruned":
             for s in synapses:
                 torch.nn.utils.prune.custom_from_mask(s, "weight", torch.ones_like(s.weight))
+        biased = getattr(made, "bias", None) is not None
+        if biased and way != "plain":  # as the weights are, or their own
+            wrap = torch.nn.utils.weight_norm if way == "weight_norm" else torch.nn.utils.parametrizations.weight_norm
+            (torch.nn.utils.prune.identity if way == "pruned" else wrap)(made, "bias")
         with torch.no_grad():
             for parameter in made.parameters():
                 parameter.fill_(9.0)
@@ -473,5 +477,6 @@ def test_parameters_can_be_started_anew(way, parents_first):
             assert float(w.std(correction=0)) == pytest.approx(std, rel=0.1, abs=1e-6), type(made)
             assert len(w.unique()) > 0.9 * w.numel() or std < 1e-6
         for name, value in own.items():
-            now = dict(made.named_parameters())[name].detach()
+            remake(made)
+            now = (made.bias if name == "bias" else dict(made.named_parameters())[name]).detach()
             assert torch.equal(now, value) if "delay" not in name else (0 <= now).all() and (now < 1).all() and now.std() > 0.1

@@ -213,6 +213,9 @@ class Learner(L.LightningModule):
         excess = torch.relu(spikes - self.task.spike_limit).mean() / neurons
         return self.task.spike_cost * min(1.0, 3 * self.global_step / self.steps) * excess
 
+    def on_train_epoch_start(self) -> None:
+        self.network.train()  # Lightning leaves it as it was evaluated, before training or after an epoch
+
     def on_validation_epoch_start(self) -> None:
         self.right = torch.zeros((), device=self.device)
 

@@ -9,6 +9,18 @@ from torch.nn.utils import parametrize
 from .remade import remake
 
 
+def start(module: torch.nn.Module, name: str, values: torch.Tensor) -> None:
+    """Give a parameter its first values, also a pruned one and one behind a norm or a parametrisation."""
+    with torch.no_grad():
+        if parametrize.is_parametrized(module, name):
+            setattr(module, name, values)
+            return
+        behind = [module._parameters[key] for key in (f"{name}_v", f"{name}_orig", name) if key in module._parameters]
+        behind[0].copy_(values)
+        if f"{name}_g" in module._parameters:
+            module._parameters[f"{name}_g"].copy_(torch.norm_except_dim(behind[0], 2, 0))
+
+
 class _Started(torch.nn.Module):
     """A synapse that draws its weights uniformly, with a mean and a standard deviation that let neurons fire, as torch's own would not."""
 
@@ -28,13 +40,7 @@ class _Started(torch.nn.Module):
         std, mean = self.start
         half = std * 3**0.5
         with torch.no_grad():
-            if parametrize.is_parametrized(self, "weight"):
-                self.weight = torch.empty_like(self.weight).uniform_(mean - half, mean + half)
-                return
-            behind = [self._parameters[name] for name in ("weight_v", "weight_orig", "weight") if name in self._parameters]
-            behind[0].uniform_(mean - half, mean + half)
-            if "weight_g" in self._parameters:
-                self._parameters["weight_g"].copy_(torch.norm_except_dim(behind[0], 2, 0))
+            start(self, "weight", torch.empty_like(self.weight).uniform_(mean - half, mean + half))
 
 
 def shrink(synapse: torch.nn.Module, divisor: torch.Tensor) -> None:

@@ -68,7 +68,7 @@ class Driven(Block):
         """Start the block's own parameters anew: the bias. Synapses, learned devices and delays have methods of this name for theirs."""
         if self.bias is not None:
             step = self.neuron.nominal
-            torch.nn.init.constant_(self.bias, start_voltage(step, self._start_volt) / step.v_unit)
+            synapse.start(self, "bias", torch.full_like(self.bias, start_voltage(step, self._start_volt) / step.v_unit))
 
     def _start_weights(self, synapse_in: Any, in_neurons: int, weight_scale: float, rate: float, driven: bool = True) -> None:
         unit = self.neuron.nominal.v_unit
