@@ -264,6 +264,8 @@ def test_folders_without_recordings_and_files_of_two_labels_are_told(tmp_path):
     for name in ("ja/inner", "anna/x", ".hidden"):
         (tmp_path / "wavs" / name).mkdir(parents=True)
     (tmp_path / "wavs" / "anna" / "1.wave").touch()
+    (tmp_path / "wavs" / ".hidden" / "old.wav").touch()
+    (tmp_path / "wavs" / "ja" / "._a.wav").write_bytes(b"Mac OS X")
     with pytest.warns(UserWarning, match="wavs: no .wav file lies directly in anna: no class is made of it"):
         assert wav_folder(folder, progress=False).keys == ("ja", "nein")
     (tmp_path / "list.csv").write_text("file,label\nwavs/ja/a.wav,ja\nwavs/nein/a.wav,nein\nwavs/ja/a.wav,yes\nwavs/ja/a.wav,ja\n")

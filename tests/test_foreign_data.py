@@ -106,12 +106,15 @@ def test_more_classes_than_shds_are_named_by_the_cure(tmp_path):
     assert read_shd(path).keys[34] == "word 34"
 
 
-def test_keys_that_are_no_utf_8_are_told(tmp_path):
+@pytest.mark.parametrize("name", ["extra/keys", "extra/speaker", "extra/meta_info/speaker_names"])
+def test_names_that_are_no_utf_8_are_told(name, tmp_path):
+    """With replaced letters, Möller and Müller were one speaker."""
     path = write_shd(tmp_path / "latin.h5", events(labels=(0, 1)))
     with h5py.File(path, "a") as file:
-        del file["extra/keys"]
-        file["extra/keys"] = np.array(["\xe9".encode("latin-1"), "\xe8".encode("latin-1")])
-    with pytest.raises(FormatError, match="name each class differently; .* These are no texts in UTF-8"):
+        if name in file:
+            del file[name]
+        file[name] = np.array(["Möller".encode("latin-1"), b"Anna"])
+    with pytest.raises(FormatError, match=f"{name} must hold texts in UTF-8"):
         read_shd(path)
 
 

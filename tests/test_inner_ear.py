@@ -321,3 +321,10 @@ def test_the_shortest_and_the_longest_utterance_are_heard():
 def test_wrong_settings_are_refused(arguments):
     with pytest.raises(InputError, match=f"InnerEar.{next(iter(arguments))} must"):
         InnerEar(**arguments)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_utterance_that_cannot_be_heard_is_named(threads):
+    sounds = [(np.random.default_rng(0).standard_normal(1600), 16_000)] * 21 + [(np.ones(9), 16_000)]
+    with pytest.raises(InputError, match=r"utterances\[21\]: audio must last 0\.06 to 20\.0 s; got"):
+        InnerEar(seed=0).encode(sounds, threads)

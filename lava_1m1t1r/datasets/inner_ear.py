@@ -18,7 +18,7 @@ import numpy as np
 from .._support.cores import cores
 from .._support.progress import bar
 from .._support.threads import shared
-from ..errors import array_of, given, number, require, told_least, told_most, whole, workers_of
+from ..errors import InputError, array_of, given, number, require, told_least, told_most, whole, workers_of
 from .events import N_CHANNELS
 
 RATE = 48_000
@@ -154,8 +154,11 @@ class InnerEar:
             block, coming = coming, []
             spikes: list = [None] * len(block)
 
-            def work(i: int, block: list = block, spikes: list = spikes) -> None:
-                spikes[i] = self(*block[i])
+            def work(i: int, block: list = block, spikes: list = spikes, before: int = len(found)) -> None:
+                try:
+                    spikes[i] = self(*block[i])
+                except InputError as error:
+                    raise InputError(f"utterances[{before + i}]: {error}") from error
                 block[i] = None  # its audio
 
             with closing(shared(work, len(block), threads)) as done:

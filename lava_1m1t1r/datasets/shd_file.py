@@ -232,8 +232,7 @@ def _datasets(file, path: Path) -> dict:
 def _class_names(file, path: Path) -> tuple[str, ...]:
     keys = _texts(file, KEYS, path)
     twice = repeated(keys)
-    cure = "These are no texts in UTF-8." if twice and "\N{REPLACEMENT CHARACTER}" in twice else ""
-    require(twice is None, f"{path}: {KEYS}", "name each class differently", twice, cure, FormatError)
+    require(twice is None, f"{path}: {KEYS}", "name each class differently", twice, error=FormatError)
     return keys
 
 
@@ -304,7 +303,10 @@ def _texts(file, name: str, path: Path) -> tuple[str, ...]:
 
 
 def _names(texts: np.ndarray, where: str) -> tuple[str, ...]:
-    names = tuple(t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in texts)
+    try:
+        names = tuple(t.decode() if isinstance(t, bytes) else str(t) for t in texts)
+    except UnicodeDecodeError as error:  # with replaced letters, two people could be one
+        raise FormatError(f"{where} must hold texts in UTF-8: {error}.") from error
     for text in names:
         check_name(text, where, FormatError)
     return names

@@ -173,16 +173,21 @@ _Row = tuple[Path, str, "str | None"]  # file, label, speaker
 
 def _folder_rows(folder: Path, speaker_of: Callable[[Path], str | None] | None) -> Sequence[_Row]:
     # not by a pattern, which passes over what may not be read
-    labels = [label for label in folder.iterdir() if exists(label) and label.is_dir()]
-    files = sorted(f for label in labels for f in label.iterdir() if f.suffix.lower() == ".wav" and is_file(f))
+    labels = [label for label in _shown(folder) if exists(label) and label.is_dir()]
+    files = sorted(f for label in labels for f in _shown(label) if f.suffix.lower() == ".wav" and is_file(f))
     speakers = [speaker_of(file) if speaker_of else None for file in files]
     rows = [(file, file.parent.name, None if who is None else str(who)) for file, who in zip(files, speakers, strict=True)]
     require(rows, str(folder), "hold <label>/*.wav", "none", "Or give a CSV file with file,label,speaker.", FormatError)
     used = {file.parent for file in files}
-    empty = sorted(label.name for label in labels if label not in used and not label.name.startswith("."))
+    empty = sorted(label.name for label in labels if label not in used)
     if empty:
         warnings.warn(f"{folder}: no .wav file lies directly in {listed(empty)}: no class is made of it.", stacklevel=3)
     return rows
+
+
+def _shown(folder: Path) -> Iterator[Path]:
+    """What is not hidden: beside ``a.wav``, macOS keeps ``._a.wav``, which is no sound."""
+    return (path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _csv_rows(path: Path) -> Sequence[_Row]:
