@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
@@ -439,3 +440,13 @@ def test_a_pipe_that_breaks_within_is_a_bug_and_not_a_reader_that_left():
     )
     done = started([sys.executable, "-c", script])
     assert done.returncode == 1 and "Traceback" in done.stderr and "a pipe of its own" in done.stderr
+
+
+def test_a_script_that_hides_lava_by_its_name_is_told_so(tmp_path):
+    """It was told that Lava is not installed."""
+    pytest.importorskip("lava.magma")
+    script = tmp_path / "lava.py"
+    script.write_text("from lava_1m1t1r.netx import hdf5\n\nhdf5.Network\n", encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, cwd=tmp_path, env=env)
+    assert done.returncode != 0 and f"which the file {script} hides by its name. Rename that file." in done.stderr, done.stderr

@@ -130,6 +130,12 @@ def test_cuba_biases_that_16_bits_do_not_hold(bias, backend):
     agree(net, np.arange(20).reshape(1, 20, 1) % 2, backend, "fixed_pt")
 
 
+@pytest.mark.parametrize("decay", (np.full(2, 1024, np.uint64), np.uint64(1024)), ids=("array", "scalar"))
+def test_cuba_decays_of_any_whole_type(decay):
+    net = NetDescription((Layer(0, "dense", (2,), 1, np.full((2, 1), 200), neuron=CubaNeuron(decay, 128, 400)),))
+    agree(net, np.ones((1, 20, 1), int), "inprocess", "fixed_pt")
+
+
 @pytest.mark.parametrize("channels, decay, count", ((2, 0, 1627), (2, 1024, 16901), (700, 1024, 1000), (700, 0, 12000)))
 def test_counts_that_take_cuba_currents_out_of_32_bits(channels, decay, count):
     """As in Lava, whose integers wrap there."""

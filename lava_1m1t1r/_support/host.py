@@ -110,6 +110,9 @@ def _load(module: str, package: str, purpose: str) -> Any:
         text = str(missing(package, "lava", purpose))
         if "failed to map segment" in str(error) or isinstance(error, MemoryError):
             text = f"{purpose} needs more memory than is available, or than ulimit -v allows, to load the package '{package}' ({error})."
+        elif "'lava' is not a package" in str(error):
+            hiding = getattr(sys.modules.get("lava"), "__file__", "lava.py")
+            text = f"{purpose} needs the package '{package}', which the file {hiding} hides by its name. Rename that file."
         elif not (isinstance(error, ModuleNotFoundError) and str(error.name).startswith("lava")):
             anew = "pip install --force-reinstall lava-nc==0.10.0 lava-dl==0.6.0 'numpy<2'"
             cure = f"Install it anew, with the versions that it needs: {anew}."

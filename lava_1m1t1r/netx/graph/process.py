@@ -366,7 +366,9 @@ def _neuron(layer: Layer, interval: int | None, offset: int) -> AbstractProcess 
         )
     if neuron is None:
         return None
-    params = {"du": neuron.current_decay - 1, "dv": neuron.voltage_decay, "vth": neuron.threshold, "bias_exp": 6}  # Loihi adds 1 to du
+    # int32, as on the fast path: Lava multiplies decays with int64, which makes floats of uint64
+    current, voltage = (np.asarray(decay).astype(np.int32)[()] for decay in (neuron.current_decay, neuron.voltage_decay))
+    params = {"du": current - 1, "dv": voltage, "vth": neuron.threshold, "bias_exp": 6}  # Loihi adds 1 to du
     if layer.bias is not None and layer.kind != "input":
         params["bias_mant"] = layer.bias
     if interval is None:
