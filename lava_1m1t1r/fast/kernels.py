@@ -60,16 +60,22 @@ _WORD = 64
 
 
 @inlined
+def _word(row, first):
+    """Bits of the next _WORD values of row (C,), contiguous, from ``first`` on: which are not 0."""
+    zero, last = row.dtype.type(0), min(first + _WORD, row.size)
+    found = 0
+    for n in range(first, last - MASKED + 1, MASKED):
+        found |= differs(row, n, zero) << (n - first)
+    for n in range(last - last % MASKED, last):  # the last few of the row
+        found |= int(row[n] != zero) << (n - first)
+    return found
+
+
+@inlined
 def _listed(row, places, at):
     """Write the places of what is not 0 in row (C,), contiguous, into ``places`` from ``at`` on; returns their end."""
-    zero, size = row.dtype.type(0), row.size
-    for first in range(0, size, _WORD):
-        last = min(first + _WORD, size)
-        found = 0
-        for n in range(first, last - MASKED + 1, MASKED):
-            found |= differs(row, n, zero) << (n - first)
-        for n in range(last - last % MASKED, last):  # the last few of the row
-            found |= int(row[n] != zero) << (n - first)
+    for first in range(0, row.size, _WORD):
+        found = _word(row, first)
         while found != 0:
             places[at] = first + lowest_bit(found)
             at += 1
@@ -95,8 +101,12 @@ def send(spikes, delay, out):
     """Output of a layer (T, N) from its neurons' spikes (T, N): one step later, and ``delay`` (N,) more. out starts at 0."""
     steps = spikes.shape[0]
     for t in range(steps):
-        for n in range(spikes.shape[1]):
-            if spikes[t, n] != 0:
+        row = spikes[t]
+        for first in range(0, row.size, _WORD):
+            found = _word(row, first)
+            while found != 0:
+                n = first + lowest_bit(found)
+                found &= found - 1
                 later = t + 1 + delay[n]
                 if later < steps:
                     out[later, n] = 1
