@@ -46,6 +46,7 @@ SUBSTEPS = 4
 the Fig. 2 device within 1 % and, under pulses of 0.8 V, rates within 3 %."""
 
 FIELD_ERROR = 1e-4  # relative error of the field table by interpolation; its mantissas add up to 8e-6
+_STEEPEST = LIMIT - 20  # v_ref / v0 of the floating law: a field e^20 times that at v_ref, beyond which it is cut, is growth at once
 _LEAST_GROWTH = 1e-30
 _MOST_ENTRY = 2.0**126  # of a floating table, whose exponents have 8 bits; a field of so many volts is growth at once
 _MOST_GATE = 1 << (REGISTER_BITS - 1)  # counts
@@ -339,7 +340,7 @@ class StepParams(ByValue):
             Where the compiled loops' exponential does not reach as far as ``v0`` asks, or ``size`` is not that of the device's arrays.
         """
         d, r = self.device, self.shares()
-        least = max(float(np.max(d.v_ref)), self.v_in_max) / LIMIT
+        least = float(np.max(d.v_ref)) / _STEEPEST
         require(np.all(np.asarray(d.v0) >= least), "DeviceParams.v0 [V]", f"be at least {told_least(least)} in network steps", d.v0)
         n = self._neurons(self._checked(size))
         if self.held:

@@ -153,7 +153,7 @@ def test_compiled_field_law_and_charge_are_the_formulas(v0):
 def test_a_law_steeper_than_the_compiled_exponential_reaches_is_refused():
     """It was cut to v_ref, also far below: the compiled neuron fired where the reference stayed silent."""
     steep = StepParams(dataclasses.replace(presets.ZHAO2025_FIG2, v0=np.array([0.05, 1e-3])))
-    with pytest.raises(InputError, match=r"DeviceParams\.v0 \[V\] must be at least 0\.00172 in network steps"):
+    with pytest.raises(InputError, match=r"DeviceParams\.v0 \[V\] must be at least 0\.00118 in network steps"):
         steep.floating(2)
 
 
