@@ -332,16 +332,8 @@ class StepParams(ByValue):
         return self.replace(device=device.replace(**moved))
 
     def floating(self, size: int = 1) -> FloatProgram:
-        """Constants of the floating-point substep for ``size`` neurons.
-
-        Raises
-        ------
-        InputError
-            Where the compiled loops' exponential does not reach as far as ``v0`` asks, or ``size`` is not that of the device's arrays.
-        """
+        """Constants of the floating-point substep for ``size`` neurons."""
         d, r = self.device, self.shares()
-        least = float(np.max(d.v_ref)) / _STEEPEST
-        require(np.all(np.asarray(d.v0) >= least), "DeviceParams.v0 [V]", f"be at least {told_least(least)} in network steps", d.v0)
         n = self._neurons(self._checked(size))
         if self.held:
             r = {name: share if name == "growth" else held(n(share)) for name, share in r.items()}
@@ -365,6 +357,12 @@ class StepParams(ByValue):
             per_lam=n(1.0 / np.asarray(d.lam)),
             off_scale=n(d.r_off / np.expm1(1.0 / np.asarray(d.lam))),
         )
+
+    def check_reach(self) -> None:
+        """Refuse a field law that the exponential of the compiled floating-point loops would cut."""
+        v0, least = self.device.v0, float(np.max(self.device.v_ref)) / _STEEPEST
+        rule = f"be at least {told_least(least)} in compiled floating point"
+        require(np.all(np.asarray(v0) >= least), "DeviceParams.v0 [V]", rule, v0, "Use fixed point, or reference.Neurons.")
 
     def fixed(self, size: int = 1) -> FixedProgram:
         """Constants and tables of the fixed-point substep for ``size`` neurons. They are made once: do not write to them.

@@ -14,7 +14,7 @@ from lava_1m1t1r.compiled import compiled
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.kernels import fixed_neuron, float_neuron
 from lava_1m1t1r.program import StepParams
-from lava_1m1t1r.reference import widened
+from lava_1m1t1r.reference import CompiledNeurons, widened
 from lava_1m1t1r.release import rates_of
 
 PARAMS = StepParams(presets.ZHAO2025_FIG2)
@@ -153,8 +153,8 @@ def test_compiled_field_law_and_charge_are_the_formulas(v0):
 def test_a_law_steeper_than_the_compiled_exponential_reaches_is_refused():
     """It was cut to v_ref, also far below: the compiled neuron fired where the reference stayed silent."""
     steep = StepParams(dataclasses.replace(presets.ZHAO2025_FIG2, v0=np.array([0.05, 1e-3])))
-    with pytest.raises(InputError, match=r"DeviceParams\.v0 \[V\] must be at least 0\.00118 in network steps"):
-        steep.floating(2)
+    with pytest.raises(InputError, match=r"DeviceParams\.v0 \[V\] must be at least 0\.00118 in compiled floating point"):
+        CompiledNeurons(steep, 2, fixed=False)
 
 
 def test_both_step_systems_define_every_operation():

@@ -75,6 +75,8 @@ def m1t1r(step: StepParams, size: int, seed: int, layer: int, floating: bool, fi
     fill : bool
         Whether to fill the layer up with neurons that get no input, to a multiple of :data:`..compiled.LANES`.
     """
+    if floating:
+        step.check_reach()
     noisy = step.device.noisy
     generator = noise.start(seed, layer, size)
     program: Any = step.floating(size) if floating else step.fixed(size)
