@@ -63,6 +63,8 @@ class NeuronGroup(ABC):
     def __init__(self, params: StepParams, size: int, *, fixed: bool = True, seed: int = 0, layer: int = 0) -> None:
         require(isinstance(params, StepParams), "params", "be a StepParams", params)
         self.params, self.fixed = params, flag(fixed, "fixed")
+        if not (fixed or self._wide):
+            params.check_reach()
         program = params.fixed(size) if fixed else params.floating(size)
         self.program = widened(program) if isinstance(program, FixedProgram) and self._wide else program
         self.noisy, self.alike = params.device.noisy, isinstance(program, FixedProgram) and program.alike
