@@ -108,10 +108,10 @@ def _load(module: str, package: str, purpose: str) -> Any:
             return import_module(module)
     except Exception as error:  # under another Python or numpy than theirs, errors of any kind
         text = str(missing(package, "lava", purpose))
+        hiding = getattr(sys.modules.get("lava"), "__file__", None)
         if "failed to map segment" in str(error) or isinstance(error, MemoryError):
             text = f"{purpose} needs more memory than is available, or than ulimit -v allows, to load the package '{package}' ({error})."
-        elif "'lava' is not a package" in str(error):
-            hiding = getattr(sys.modules.get("lava"), "__file__", "lava.py")
+        elif hiding is not None and "'lava' is not a package" in str(error):
             text = f"{purpose} needs the package '{package}', which the file {hiding} hides by its name. Rename that file."
         elif not (isinstance(error, ModuleNotFoundError) and str(error.name).startswith("lava")):
             anew = "pip install --force-reinstall lava-nc==0.10.0 lava-dl==0.6.0 'numpy<2'"
