@@ -111,7 +111,7 @@ def test_every_cell_is_listed_once(steps, value):
     rng = np.random.default_rng(steps)
     x = (value * (rng.random((2, 20, steps)) < 0.3)).astype(np.float32)
     for given in (x, np.ascontiguousarray(x.transpose(0, 2, 1)).transpose(0, 2, 1)):
-        start, channel, times = projection.batch_events(given.transpose(0, 2, 1))
+        start, channel, times, _ = projection.batch_events(given.transpose(0, 2, 1))
         sample, step, expected = np.nonzero(x.transpose(0, 2, 1))
         assert np.array_equal(channel, expected) and np.array_equal(np.diff(start), np.bincount(sample * steps + step, minlength=2 * steps))
         assert times is None if value == 1 else (times == 2).all()

@@ -15,7 +15,7 @@ from ..arithmetic import WEIGHT_ONE
 from ..cached import cached
 from ..compiled import inlined, load, named, plain, store
 from ..delay_lines import MAX_DELAY
-from ..masks import MASKED, differs, lowest_bit
+from ..masks import WORD, list_bits, lowest_bit, word_of
 from ..params import DeviceParams
 from ..program import StepParams
 from .neurons import advance, m1t1r, neurons
@@ -55,31 +55,11 @@ class Memory(NamedTuple):
     image: Any  # scratch of synapses.add
 
 
-_WORD = 64
-"""Number of values looked at together; each costs a branch that the processor does not foresee, instead of each value that is not 0."""
-
-
-@inlined
-def _word(row, first):
-    """Bits of the next _WORD values of row (C,), contiguous, from ``first`` on: which are not 0."""
-    zero, last = row.dtype.type(0), min(first + _WORD, row.size)
-    found = 0
-    for n in range(first, last - MASKED + 1, MASKED):
-        found |= differs(row, n, zero) << (n - first)
-    for n in range(last - last % MASKED, last):  # the last few of the row
-        found |= int(row[n] != zero) << (n - first)
-    return found
-
-
 @inlined
 def _listed(row, places, at):
     """Write the places of what is not 0 in row (C,), contiguous, into ``places`` from ``at`` on; returns their end."""
-    for first in range(0, row.size, _WORD):
-        found = _word(row, first)
-        while found != 0:
-            places[at] = first + lowest_bit(found)
-            at += 1
-            found &= found - 1
+    for first in range(0, row.size, WORD):
+        at = list_bits(word_of(row, first, min(first + WORD, row.size), row.dtype.type(0)), first, places, at, places.size)
     return at
 
 
@@ -102,8 +82,8 @@ def send(spikes, delay, out):
     steps = spikes.shape[0]
     for t in range(steps):
         row = spikes[t]
-        for first in range(0, row.size, _WORD):
-            found = _word(row, first)
+        for first in range(0, row.size, WORD):
+            found = word_of(row, first, min(first + WORD, row.size), row.dtype.type(0))
             while found != 0:
                 n = first + lowest_bit(found)
                 found &= found - 1

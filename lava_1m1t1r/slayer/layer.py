@@ -11,6 +11,7 @@ import torch
 from .._support import aligned
 from ..arithmetic import WEIGHT_ONE
 from ..compiled import filled
+from ..masks import WORD
 from ..program import FixedProgram, StepParams
 from . import training_kernels as kernels
 from .buffers import borrowed, owned, save, saved
@@ -53,29 +54,39 @@ class LayerCall(NamedTuple):
         return self.made[key]
 
 
+def _by_step(x: torch.Tensor | None) -> np.ndarray | None:
+    """Input (B, C, T) as an array (B, T, C)."""
+    return None if x is None else x.detach().transpose(1, 2).numpy()
+
+
+def _counted(x: torch.Tensor, events: BatchEvents | None) -> torch.Tensor | None:
+    """The input, where a gradient of the weights needs more of it than its events' places."""
+    return None if events is None or events.value is None else x
+
+
 class _Project(torch.autograd.Function):
     """Integer weighted sums of spikes, in counts: (B, C, T), (N, C) -> (B, T, N) real multiples of 1/64."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        events = batch_events(x.detach().transpose(1, 2).numpy())
+        events = batch_events(_by_step(x))
         counts = np.empty((x.shape[0], x.shape[2], w.shape[0]), np.int32)
         fill = projector(events, w, None)
         check_sums(*events.largest, w)
         share(lambda a, b: fill(counts[a:b], a, b), parts_of(x.shape[0], x.shape[2] * max(w.shape), 4))
-        ctx.real, ctx.channels = real_type(w, x), x.shape[1]
-        save(ctx, [w], events)
+        ctx.real = real_type(w, x)
+        save(ctx, [w, _counted(x, events)], [events.bits])
         return torch.from_numpy(counts).to(ctx.real).mul_(1.0 / WEIGHT_ONE)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor):
         refuse_second_derivatives()
-        (w,), events = saved(ctx)
+        (w, x), (bits,) = saved(ctx)
         grad = grad.to(ctx.real).contiguous()
         need_x, need_w = ctx.needs_input_grad
         return (
             over_input(grad.numpy(), w) if need_x else None,
-            weight_gradient(BatchEvents(*events), grad.numpy(), ctx.channels).to(w.dtype) if need_w else None,
+            weight_gradient(bits, _by_step(x), grad.numpy()).to(w.dtype) if need_w else None,
         )
 
 
@@ -105,7 +116,7 @@ class _Layer(torch.autograd.Function):
         if w is None:
             given = np.ascontiguousarray(torch.round(x.detach().to(ctx.real) * WEIGHT_ONE).to(torch.int32).transpose(1, 2).numpy())
         else:
-            size, events = len(w), batch_events(x.detach().transpose(1, 2).numpy())
+            size, events = len(w), batch_events(_by_step(x))
             fill = projector(events, w, bias)
         table = np.zeros((0, size), np.int16) if w_rec is None else counts_by_input(w_rec)
         if events is not None:
@@ -113,7 +124,7 @@ class _Layer(torch.autograd.Function):
         kept = steps + 1 if run.differentiable or run.records else 1  # or only the last states
         history = borrowed((batch, kept, 3, size), np.int32)
         counts = borrowed((batch, steps if run.differentiable else 0, size), np.int16)
-        arrivals, arrived = np.empty((batch, steps, 0 if w_rec is None else -(-size // 64)), np.int64), np.empty((batch, steps), np.int64)
+        arrivals = np.empty((batch, steps, 0 if w_rec is None else -(-size // WORD)), np.int64)
         fired = np.empty((batch, min(steps, kernels.PAST) if run.keeps_last else 0, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real, device="cpu")
         late = out.numpy()
@@ -123,7 +134,7 @@ class _Layer(torch.autograd.Function):
         params, noisy = run.params, run.params.device.noisy
         alike = not noisy and run.program.alike
         layer = kernels.ForwardLayer(table, run.delay_rec, program, alike, noisy, params.substeps, params.v_max_count, run.shift, group)
-        arrays = kernels.ForwardBatch(run.generator, arrivals, arrived, history, counts, fired, late)
+        arrays = kernels.ForwardBatch(run.generator, arrivals, history, counts, fired, late)
 
         def part(first, last):
             history[first:last, 0] = run.states[first:last]
@@ -144,8 +155,7 @@ class _Layer(torch.autograd.Function):
         if run.keeps_last:
             before = np.zeros((batch, kernels.PAST, size), np.uint8) if run.past is None else run.past
             run.last[:] = [history[:, -1].copy(), np.concatenate([before[:, steps:], fired], 1)]
-        ctx.channels = x.shape[1]
-        save(ctx, [w, w_rec], [history, counts, arrivals, arrived, *(events or ())])
+        save(ctx, [w, w_rec, _counted(x, events)], [history, counts, arrivals, None if events is None else events.bits])
         if not run.records:
             return out
         ctx.set_materialize_grads(False)
@@ -156,7 +166,7 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad, over_states=None):
         refuse_second_derivatives()
-        (w, w_rec), (history, counts, arrivals, arrived, *events) = saved(ctx)
+        (w, w_rec, x), (history, counts, arrivals, bits) = saved(ctx)
         run = ctx.run
         if grad is None:  # nothing depends on the spikes
             grad = torch.zeros(counts.shape, dtype=ctx.real, device="cpu")
@@ -171,9 +181,9 @@ class _Layer(torch.autograd.Function):
             over = borrowed(late.shape, late.dtype)
         over_bias, over_constants = _backwards(run, history, counts, late, over_states, w_rec, need_bias, need_constants, over)
         if need_w:
-            over_w = weight_gradient(BatchEvents(*events), over, ctx.channels).to(w.dtype)
+            over_w = weight_gradient(bits, _by_step(x), over).to(w.dtype)
         if need_rec:
-            over_rec = recurrent_gradient(arrivals, arrived, over).to(w_rec.dtype)
+            over_rec = recurrent_gradient(arrivals, over).to(w_rec.dtype)
         if need_x and w is not None:
             over_x = over_input(over, w)
         return over_x, over_w, over_bias, over_rec, over_constants, None

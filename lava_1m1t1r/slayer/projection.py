@@ -11,6 +11,7 @@ import torch
 from .._support import aligned
 from ..arithmetic import WEIGHT_ONE
 from ..errors import require, told_most
+from ..masks import WORD
 from ..sums import LARGEST_SUM, MAX_COUNT
 from . import training_kernels as kernels
 from .buffers import owned
@@ -26,6 +27,7 @@ class BatchEvents(NamedTuple):
     start: np.ndarray  # (B * T + 1,) int64
     channel: np.ndarray  # int32
     value: np.ndarray | None  # int32; None: all are 1
+    bits: np.ndarray  # (B, C, words of T) int64: the same by (sample, channel), a bit each
 
     @property
     def largest(self) -> tuple[float, float]:
@@ -50,27 +52,48 @@ def batch_events(x: np.ndarray) -> BatchEvents:
     by_channel = abs(x.strides[1]) < abs(x.strides[2])
     rows = x.transpose(0, 2, 1) if by_channel else x  # along memory
     rows = rows if rows.strides[2] == rows.itemsize else np.ascontiguousarray(rows)
-    counts = np.empty((batch, steps), np.int64)
-    bits = np.empty((*rows.shape[:2], -(-rows.shape[2] // 64)), np.int64)
+    bits = np.empty((*rows.shape[:2], _words(rows.shape[2])), np.int64)
     parts = parts_of(batch, steps * channels, 8)
-    others = share(lambda a, b: kernels.mark_events(rows, by_channel, bits, counts, a, b), parts)
-    events = _listed(bits, counts, by_channel, parts)
+    others = share(lambda a, b: kernels.mark_events(rows, bits, a, b), parts)
+    turned = _turned(bits, rows.shape[2])
+    of_steps, of_channels = (turned, bits) if by_channel else (bits, turned)
+    start = _starts(_counts(of_steps).reshape(-1))
+    channel = np.empty(start[-1], np.int32)
+    share(lambda a, b: kernels.list_events(of_steps, start, channel, a, b), parts)
+    events = BatchEvents(start, channel, None, of_channels)
     if not any(others):
         return events
-    value = np.empty(len(events.channel), np.int32)
-    if sum(share(lambda a, b: kernels.read_events(x, events.start, events.channel, value, a, b), parts)):
+    value = np.empty(len(channel), np.int32)
+    if sum(share(lambda a, b: kernels.read_events(x, start, channel, value, a, b), parts)):
         bad = x[(x != np.rint(x)) | ~((x >= 0) & (x <= MAX_COUNT))]
         require(False, "input", COUNTS, float(bad[0]), COUNTS_CURE)
     return events._replace(value=value)
 
 
-def _listed(bits: np.ndarray, counts: np.ndarray, by_channel: bool, parts: list[tuple[int, int]]) -> BatchEvents:
-    """Events from the bits of their cells and the number of them in each step (B, T), see :func:`.training_kernels.mark_events`."""
+def _words(cells: int) -> int:
+    return -(-cells // WORD)
+
+
+def _turned(bits: np.ndarray, cells: int) -> np.ndarray:
+    """Bits (B, R, words of ``cells``) with rows and cells exchanged: (B, cells, words of R)."""
+    batch, rows, _ = bits.shape
+    turned = np.empty((batch, cells, _words(rows)), np.int64)
+    share(lambda a, b: kernels.turn_bits(bits, turned, np.empty(WORD, np.int64), a, b), parts_of(batch, rows * cells, 8))
+    return turned
+
+
+def _counts(bits: np.ndarray) -> np.ndarray:
+    """Number of set bits of each row of bits (B, R, words)."""
+    counts = np.empty(bits.shape[:2], np.int64)
+    share(lambda a, b: kernels.count_bits(bits, counts, a, b), parts_of(len(bits), bits.shape[1] * bits.shape[2] * WORD, 8))
+    return counts
+
+
+def _starts(counts: np.ndarray) -> np.ndarray:
+    """Where each of some lists begins, one behind the other, and the end of the last."""
     start = np.zeros(counts.size + 1, np.int64)
-    np.cumsum(counts.reshape(-1), out=start[1:])
-    channel = np.empty(start[-1], np.int32)
-    share(lambda a, b: kernels.list_events(bits, by_channel, start, channel, np.empty(counts.shape[1], np.int64), a, b), parts)
-    return BatchEvents(start, channel, None)
+    np.cumsum(counts, out=start[1:])
+    return start
 
 
 def counts_by_input(w: torch.Tensor) -> np.ndarray:
@@ -107,35 +130,33 @@ def projector(events: BatchEvents, w: torch.Tensor, bias: torch.Tensor | None) -
     check_finite(constant, "bias")
     start = np.rint(constant * WEIGHT_ONE).astype(np.int32)
     table = counts_by_input(w)
-    return lambda sums, first, last: kernels.project(*events, table, start, sums, first, last)
+    return lambda sums, first, last: kernels.project(events.start, events.channel, events.value, table, start, sums, first, last)
 
 
 _SAMPLES = 4
 """Number of samples whose gradients are added to those of the weights together: what they share stays in the second-level cache."""
 
 
-def weight_gradient(events: BatchEvents, grad: np.ndarray, channels: int) -> torch.Tensor:
+def weight_gradient(bits: np.ndarray, x: np.ndarray | None, grad: np.ndarray) -> torch.Tensor:
     """Gradient dL/dw (N, C) of the weights.
 
     Parameters
     ----------
-    events : BatchEvents
-        Input of the layer.
+    bits : (B, C, words)
+        Events of the layer's input, as in :class:`BatchEvents`.
+    x : (B, T, C), optional
+        The input, where it is not only 0 and 1.
     grad : (B, T, N)
         dL/d(synaptic input).
-    channels : int
-        Number of inputs, C.
     """
-    batch, steps, size = grad.shape
+    (batch, steps, size), channels = grad.shape, bits.shape[1]
     parts = numbered(parts_of(batch, steps * size, _SAMPLES))
-    counts = np.zeros((len(parts), channels), np.int64)
-    start = events.start
-    share(lambda k, a, b: kernels.count_events(events.channel, counts[k], start[a * steps], start[b * steps]), parts)
-    offset = np.zeros(counts.size + 1, np.int64)
-    np.cumsum(counts.reshape(-1), out=offset[1:])
-    offset = offset[np.arange(len(parts))[:, None] * channels + np.arange(channels + 1)]  # (parts, channels + 1)
-    rows, times = np.empty(len(events.channel), np.int32), np.empty(len(events.channel), grad.dtype)
-    share(lambda k, a, b: kernels.sort_events(*events, offset[k, :-1].copy(), rows, times, steps, a, b), parts)
+    counts = np.add.reduceat(_counts(bits), [a for _, a, _ in parts], 0)  # (parts, channels)
+    start = _starts(counts.reshape(-1))
+    offset = start[np.arange(len(parts))[:, None] * channels + np.arange(channels + 1)]  # (parts, channels + 1)
+    rows = np.empty(start[-1], np.int32)
+    times = None if x is None else np.empty(len(rows), grad.dtype)
+    share(lambda k, a, b: kernels.list_rows(bits, x, rows, times, offset[k, 0], offset[k, -1], steps, a, b), parts)
     over, out = owned((channels, size), grad.dtype)
     out[:] = 0  # not by torch: it would wake its threads
     flat = grad.reshape(-1)
@@ -147,18 +168,17 @@ def weight_gradient(events: BatchEvents, grad: np.ndarray, channels: int) -> tor
     return over.t()
 
 
-def recurrent_gradient(arrivals: np.ndarray, arrived: np.ndarray, grad: np.ndarray) -> torch.Tensor:
+def recurrent_gradient(arrivals: np.ndarray, grad: np.ndarray) -> torch.Tensor:
     """Gradient dL/dw (N, N) of the recurrent weights.
 
     Parameters
     ----------
-    arrivals, arrived
+    arrivals
         As in :class:`.training_kernels.ForwardBatch`.
     grad : (B, T, N)
         dL/d(synaptic input).
     """
-    batch, steps, size = grad.shape
-    return weight_gradient(_listed(arrivals, arrived, False, parts_of(batch, steps * size, 8)), grad, size)
+    return weight_gradient(_turned(arrivals, grad.shape[2]), None, grad)
 
 
 def over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:

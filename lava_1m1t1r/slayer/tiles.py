@@ -59,8 +59,8 @@ class _Tile:
         return found
 
     def add(self, variable: Any, a: Any, b: Any) -> None:
-        """Add a b to a variable, in one rounding where the processor can."""
-        product = self.builder.fmul(a, b, flags=("contract",))
+        """Add a b, or b where a is None, to a variable, in one rounding where the processor can."""
+        product = b if a is None else self.builder.fmul(a, b, flags=("contract",))
         self.builder.store(self.builder.fadd(self.builder.load(variable), product, flags=("contract",)), variable)
 
     def keep(self, variables: list[Any], pointer: Any) -> None:
@@ -72,7 +72,7 @@ class _Tile:
 def add_weighted_rows(typing_context, table, width, column, rows, times, first, last, total):
     """total[column:column + COLUMNS] += sum over e in first .. last - 1 of times[e] * table[rows[e] * width + column ...].
 
-    table, times, total: one-dimensional, of one real type; rows int32.
+    table, times, total: one-dimensional, of one real type; rows int32. times None: all are 1.
     """
 
     def code(context, builder, signature, arguments):
@@ -84,7 +84,8 @@ def add_weighted_rows(typing_context, table, width, column, rows, times, first, 
         with cgutils.for_range(builder, builder.sub(last_, first_)) as loop:
             e = builder.add(first_, loop.index)
             row = builder.sext(builder.load(tile.place(kinds[3], rows_, e)), ir.IntType(64))
-            weight = everywhere(tile.builder, tile.vector, builder.load(tile.place(kinds[4], times_, e)))
+            one = isinstance(kinds[4], types.NoneType)
+            weight = None if one else everywhere(tile.builder, tile.vector, builder.load(tile.place(kinds[4], times_, e)))
             source = tile.place(kinds[0], table_, builder.add(builder.mul(row, width_), column_))
             for k, variable in enumerate(sums):
                 tile.add(variable, weight, tile.load(source, k))

@@ -17,7 +17,7 @@ from ..compiled import contracted, inlined, load, read, store, widest_vectors
 from ..delay_lines import MAX_DELAY
 from ..fast.synapses import add_rows
 from ..kernels import fixed_layer_step, input_count
-from ..masks import MASKED, bit_count, differs, lowest_bit
+from ..masks import WORD, bit_count, list_bits, lowest_bit, transpose, word_of
 from ..sums import MAX_COUNT
 from .tiles import COLUMNS, ROWS, add_product, add_weighted_rows
 from .tiles import product_columns as _product_columns
@@ -30,57 +30,58 @@ product_columns = inlined(_product_columns)
 
 
 @cached
-def mark_events(x, by_channel, bits, counts, first, last):
-    """Find the non-zero cells of samples first .. last - 1 of x (B, R, S), contiguous along S.
+def mark_events(x, bits, first, last):
+    """Find the non-zero cells of samples first .. last - 1 of x (B, R, S), contiguous along S: a bit a cell of bits (B, R, words of S).
 
-    R are channels and S steps where ``by_channel``, else the other way round; bits (B, R, (S + 63) // 64) int64 receives one bit a cell,
-    counts (B, T) int64 the cells of each step. Returns whether cells are other than 0 and 1.
+    Returns whether cells are other than 0 and 1.
     """
     zero, one, size = x.dtype.type(0), x.dtype.type(1), x.shape[2]
     others = False
     for b in range(first, last):
-        for t in range(counts.shape[1]):
-            counts[b, t] = 0
         for r in range(x.shape[1]):
             row = x[b, r]
             for w in range(bits.shape[2]):
-                word = 0
-                for s in range(64 * w, min(64 * (w + 1), size - MASKED + 1), MASKED):
-                    found = differs(row, s, zero)
-                    others |= (found & differs(row, s, one)) != 0
-                    word |= found << (s - 64 * w)
-                for s in range(max(64 * w, size - size % MASKED), min(64 * (w + 1), size)):
-                    others |= (row[s] != zero) & (row[s] != one)
-                    word |= int(row[s] != zero) << (s - 64 * w)
-                bits[b, r, w] = word
-                if by_channel:
-                    while word != 0:
-                        counts[b, 64 * w + lowest_bit(word)] += 1
-                        word &= word - 1
-                else:
-                    counts[b, r] += bit_count(word)
+                end = min(WORD * (w + 1), size)
+                found = word_of(row, WORD * w, end, zero)
+                others |= (found & word_of(row, WORD * w, end, one)) != 0
+                bits[b, r, w] = found
     return others
 
 
 @cached
-def list_events(bits, by_channel, start, channel, cursor, first, last):
-    """List the cells of :func:`mark_events`: (sample, step) row r owns channel[start[r]:start[r + 1]] (int32), in rising order.
-
-    cursor (T,) int64 is scratch.
-    """
-    steps = cursor.size
+def turn_bits(bits, turned, block, first, last):
+    """turned (B, S, words of R) int64 = bits (B, R, words of S) with rows and cells exchanged. block (WORD,) int64 is scratch."""
     for b in range(first, last):
-        for t in range(steps):
-            cursor[t] = start[b * steps + t]
-        for r in range(bits.shape[1]):
+        for v in range(turned.shape[2]):
+            rows = min(WORD, bits.shape[1] - WORD * v)
             for w in range(bits.shape[2]):
-                word = bits[b, r, w]
-                while word != 0:
-                    s = 64 * w + lowest_bit(word)
-                    t, c = (s, r) if by_channel else (r, s)
-                    channel[cursor[t]] = c
-                    cursor[t] += 1
-                    word &= word - 1
+                for k in range(WORD):
+                    block[k] = bits[b, WORD * v + k, w] if k < rows else 0
+                transpose(block)
+                for k in range(min(WORD, turned.shape[1] - WORD * w)):
+                    turned[b, WORD * w + k, v] = block[k]
+
+
+@cached
+def count_bits(bits, counts, first, last):
+    """counts (B, R) int64 = number of set bits of each row of bits (B, R, words)."""
+    for b in range(first, last):
+        for r in range(bits.shape[1]):
+            found = 0
+            for w in range(bits.shape[2]):
+                found += bit_count(bits[b, r, w])
+            counts[b, r] = found
+
+
+@cached
+def list_events(bits, start, places, first, last):
+    """List the set bits of bits (B, R, words): row r of sample b owns places[start[b R + r]:start[b R + r + 1]] (int32), in rising order."""
+    rows = bits.shape[1]
+    at, end = start[first * rows], start[last * rows]
+    for b in range(first, last):
+        for r in range(rows):
+            for w in range(bits.shape[2]):
+                at = list_bits(bits[b, r, w], WORD * w, places, at, end)
 
 
 @cached
@@ -126,8 +127,7 @@ class ForwardBatch(NamedTuple):
     """What :func:`recurrent_forward` reads and writes of B samples."""
 
     generator: Any  # (B, N) int64, or (B, 0)
-    arrivals: Any  # (B, T, words of 64) int64: a bit for each neuron whose recurrent spike arrives; of spikes before the start given
-    arrived: Any  # (B, T) int64: number of these bits
+    arrivals: Any  # (B, T, words of N) int64: a bit for each neuron whose recurrent spike arrives; of spikes before the start given
     history: Any  # (B, T + 1, 3, N) int32: states before each step, the first given; or (B, 1, 3, N): the last states in their place
     counts: Any  # (B, T, N) int16: synaptic input, cut to between -1 and one above the largest that counts; or (B, 0, N)
     fired: Any  # (B, K, N) uint8: the spikes of the last K steps, 0 to T
@@ -153,17 +153,6 @@ def forward_scratch(lanes: int, size: int) -> ForwardScratch:
         aligned.zeros(lanes, np.int64),
         aligned.zeros(size, np.int32),
     )
-
-
-@inlined
-def _word(row, first, last):
-    """Bits of row[first:last], 64 values at most: which are not 0."""
-    zero, word = row.dtype.type(0), 0
-    for i in range(first, last - MASKED + 1, MASKED):
-        word |= differs(row, i, zero) << (i - first)
-    for i in range(last - (last - first) % MASKED, last):
-        word |= int(row[i] != zero) << (i - first)
-    return word
 
 
 @cached
@@ -198,13 +187,8 @@ def recurrent_forward(layer, batch, sums, scratch, first, last):
             for s in range(members):
                 row, found = sums[b0 - first + s, t], 0
                 for w in range(words):
-                    word = batch.arrivals[b0 + s, t, w]
-                    while word != 0:
-                        listed[found] = 64 * w + lowest_bit(word)
-                        found += 1
-                        word &= word - 1
+                    found = list_bits(batch.arrivals[b0 + s, t, w], WORD * w, listed, found, n)
                 if words:
-                    batch.arrived[b0 + s, t] = found
                     add_rows(layer.w_rec, 1, listed, None, 0, found, row)
                 if batch.counts.shape[1]:
                     cut = batch.counts[b0 + s, t]
@@ -221,10 +205,10 @@ def recurrent_forward(layer, batch, sums, scratch, first, last):
                     for i in range(n):
                         store(kept, i, load(now, s * n + i))
                 for w in range(words):
-                    word = _word(scratch.spike, s * n + 64 * w, s * n + min(64 * (w + 1), n))
+                    word = word_of(scratch.spike, s * n + WORD * w, s * n + min(WORD * (w + 1), n), np.int32(0))
                     while word != 0:
                         bit = lowest_bit(word)
-                        to = t + 1 + layer.delay_rec[64 * w + bit]
+                        to = t + 1 + layer.delay_rec[WORD * w + bit]
                         if to < steps:
                             batch.arrivals[b0 + s, to, w] |= 1 << bit
                         word &= word - 1
@@ -242,26 +226,26 @@ def recurrent_forward(layer, batch, sums, scratch, first, last):
 
 
 @cached
-def count_events(channel, counts, first, last):
-    """Number of events of each channel among first .. last - 1: counts (C,) += them."""
-    for e in range(first, last):
-        counts[channel[e]] += 1
+def list_rows(bits, x, rows, times, at, end, steps, first, last):
+    """List the events of samples first .. last - 1 channel by channel, those of a sample after those of the one before, from ``at`` to
+    ``end``: rows int32, sample * steps + step; and times, their values in x (B, T, C), unless x is None.
 
-
-@cached
-def sort_events(start, channel, value, cursor, rows, times, steps, first, last):
-    """Write rows, the (sample, step), and times, the values (real), of the events, those of channel c from cursor[c] on."""
-    for r in range(first * steps, last * steps):
-        for e in range(start[r], start[r + 1]):
-            c = channel[e]
-            rows[cursor[c]] = r
-            times[cursor[c]] = 1 if value is None else value[e]
-            cursor[c] += 1
+    bits (B, C, words of T).
+    """
+    for c in range(bits.shape[1]):
+        for b in range(first, last):
+            begin = at
+            for w in range(bits.shape[2]):
+                at = list_bits(bits[b, c, w], b * steps + WORD * w, rows, at, end)
+            if x is not None:
+                for e in range(begin, at):
+                    times[e] = x[b, rows[e] - b * steps, c]
 
 
 @cached
 def gather_rows(offset, rows, times, grad, out, first, last, column):
     """out (C, N) row c += sum of times * rows of grad (B * T * N,), for channels first .. last - 1 and COLUMNS columns from ``column`` on.
+    times None: all are 1.
 
     offset (K, C + 1) int64: those of channel c and samples of part k are rows[offset[k, c]:offset[k, c + 1]].
     """
@@ -276,9 +260,10 @@ def gather_rows(offset, rows, times, grad, out, first, last, column):
             else:
                 total = out[c]
                 for e in range(offset[k, c], offset[k, c + 1]):
-                    row, weight = rows[e] * n, times[e]
+                    row = rows[e] * n
                     for x in range(column, n):
-                        store(total, x, load(total, x) + weight * read(grad, row + x))
+                        value = read(grad, row + x)
+                        store(total, x, load(total, x) + (value if times is None else times[e] * value))
 
 
 def filled_columns(columns: int, itemsize: int) -> int:
