@@ -312,8 +312,8 @@ def _backwards(real: Any, learning: bool) -> Any:
 
 def _finish(real: Any, learning: bool) -> Any:
     @_compiled
-    def finish(batch, layer, tile, scratch, constants):
-        """From the scratch into the arrays: adjoint of the states before, dL/d(input), and dL/d(constants)."""
+    def finish(batch, layer, tile, scratch, constants, bias):
+        """From the scratch into the arrays: adjoint of the states before, dL/d(input), and dL/d(constants) and dL/d(bias)."""
         widest_vectors()
         p, units, m, n0, size = layer.program, layer.units, scratch.lanes, tile.n0, tile.size
         for s in range(tile.samples):
@@ -326,6 +326,9 @@ def _finish(real: Any, learning: bool) -> Any:
                 count = real(load_state(given, n0 + i))
                 inside = (count >= p.zero) & (count <= units.largest_count)
                 store_state(over_input, n0 + i, load_state(m, _OVER_V + at + i) * units.v_unit * (p.one if inside else layer.clip_grad))
+            if bias.size:
+                for i in range(n0, n0 + size):
+                    store_state(bias, i, load_state(bias, i) + load_state(over_input, i))
             if learning:
                 for k in range(_CONSTANTS):
                     for i in range(size):
@@ -386,7 +389,7 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
     filled_up = _compiled(filled_lanes)
 
     @_compiled
-    def block(layer, batch, scratch, constants, alike, first, last):
+    def block(layer, batch, scratch, constants, bias, alike, first, last):
         n_neurons, group = batch.counts.shape[2], layer.group
         for b in range(last - first):
             for k in range(3):
@@ -410,21 +413,22 @@ def layer_kernel(double: bool, linear: bool, learning: bool) -> Any:
                     tile = Tile(t, b, samples, n0, size, filled_up(samples * size), b - first)
                     forwards(batch, layer, tile, scratch)
                     backwards(batch, layer, tile, scratch)
-                    finish(batch, layer, tile, scratch, constants)
+                    finish(batch, layer, tile, scratch, constants, bias)
             if layer.w_rec.size and t > 0:
                 recur(batch.grad, layer, alike, first, last, t, scratch.products)
 
-    def backward(layer, batch, scratch, constants, first, last):
+    def backward(layer, batch, scratch, constants, bias, first, last):
         """Samples first .. last - 1 of a layer, backwards in time.
 
-        constants (5, N), where devices learn: dL/d(constants of the neurons) is added, see reverse.Constants.
+        constants (5, N), where devices learn: dL/d(constants of the neurons) is added, see reverse.Constants. bias (N,) or (0,):
+        dL/d(input) of all steps is added.
         """
         widest_vectors()
         alike = True
         for n in range(batch.counts.shape[2]):
             alike &= layer.delay_rec[n] == layer.delay_rec[0]
         for b in range(first, last, BLOCK):
-            block(layer, batch, scratch, constants, alike, b, min(b + BLOCK, last))
+            block(layer, batch, scratch, constants, bias, alike, b, min(b + BLOCK, last))
 
     return cached(backward, _compiled, (double, linear, learning))
 

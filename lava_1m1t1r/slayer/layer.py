@@ -22,7 +22,7 @@ from .projection import BatchEvents, batch_events, counts_by_input, over_input, 
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear, state_units, units_of
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
-from .threads import numbered, parts_of, share
+from .threads import numbered, parts_of, reusing, share
 
 
 class LayerCall(NamedTuple):
@@ -54,9 +54,9 @@ class LayerCall(NamedTuple):
         return self.made[key]
 
 
-def _by_step(x: torch.Tensor | None) -> np.ndarray | None:
+def _by_step(x: torch.Tensor) -> np.ndarray:
     """Input (B, C, T) as an array (B, T, C)."""
-    return None if x is None else x.detach().transpose(1, 2).numpy()
+    return x.detach().transpose(1, 2).numpy()
 
 
 def _counted(x: torch.Tensor, events: BatchEvents | None) -> torch.Tensor | None:
@@ -86,7 +86,7 @@ class _Project(torch.autograd.Function):
         need_x, need_w = ctx.needs_input_grad
         return (
             over_input(grad.numpy(), w) if need_x else None,
-            weight_gradient(bits, _by_step(x), grad.numpy()).to(w.dtype) if need_w else None,
+            weight_gradient(bits, None if x is None else _by_step(x), grad.numpy()).to(w.dtype) if need_w else None,
         )
 
 
@@ -124,7 +124,7 @@ class _Layer(torch.autograd.Function):
         kept = steps + 1 if run.differentiable or run.records else 1  # or only the last states
         history = borrowed((batch, kept, 3, size), np.int32)
         counts = borrowed((batch, steps if run.differentiable else 0, size), np.int16)
-        arrivals = np.empty((batch, steps, 0 if w_rec is None else -(-size // WORD)), np.int64)
+        arrivals = np.zeros((batch, steps, 0 if w_rec is None else -(-size // WORD)), np.int64)
         fired = np.empty((batch, min(steps, kernels.PAST) if run.keeps_last else 0, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real, device="cpu")
         late = out.numpy()
@@ -136,22 +136,25 @@ class _Layer(torch.autograd.Function):
         layer = kernels.ForwardLayer(table, run.delay_rec, program, alike, noisy, params.substeps, params.v_max_count, run.shift, group)
         arrays = kernels.ForwardBatch(run.generator, arrivals, history, counts, fired, late)
 
-        def part(first, last):
-            history[first:last, 0] = run.states[first:last]
-            arrivals[first:last] = 0
-            late[first:last, : run.shift] = 0
-            if run.past is not None:
-                if w_rec is not None:
-                    kernels.carry_spikes(run.past, run.delay_rec, arrivals, first, last)
-                late[first:last, : run.shift] = run.past[first:last, kernels.PAST - run.shift :]
+        history[:, 0] = run.states
+        late[:, : run.shift] = 0 if run.past is None else run.past[:, kernels.PAST - run.shift :]
+        parts = parts_of(batch, steps * size, max(2, group))
+        most = max((last - first for first, last in parts), default=0)
+
+        def scratch():
+            return kernels.forward_scratch(width, size), None if w is None else aligned.empty((most, steps, size), np.int32)
+
+        def part(memory, first, last):
+            inner, sums = memory
+            if run.past is not None and w_rec is not None:
+                kernels.carry_spikes(run.past, run.delay_rec, arrivals, first, last)
             if w is None:
                 sums = given[first:last]
             else:
-                sums = aligned.empty((last - first, steps, size), np.int32)
                 fill(sums, first, last)
-            kernels.recurrent_forward(layer, arrays, sums, kernels.forward_scratch(width, size), first, last)
+            kernels.recurrent_forward(layer, arrays, sums, inner, first, last)
 
-        share(part, parts_of(batch, steps * size, max(2, group)))
+        share(reusing(scratch, part), parts)
         if run.keeps_last:
             before = np.zeros((batch, kernels.PAST, size), np.uint8) if run.past is None else run.past
             run.last[:] = [history[:, -1].copy(), np.concatenate([before[:, steps:], fired], 1)]
@@ -181,7 +184,7 @@ class _Layer(torch.autograd.Function):
             over = borrowed(late.shape, late.dtype)
         over_bias, over_constants = _backwards(run, history, counts, late, over_states, w_rec, need_bias, need_constants, over)
         if need_w:
-            over_w = weight_gradient(bits, _by_step(x), over).to(w.dtype)
+            over_w = weight_gradient(bits, None if x is None else _by_step(x), over).to(w.dtype)
         if need_rec:
             over_rec = recurrent_gradient(arrivals, over).to(w_rec.dtype)
         if need_x and w is not None:
@@ -220,14 +223,12 @@ def _backwards(
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
     sums = np.zeros((len(parts), size if biased else 0), dtype)
 
-    def part(number, first, last):
+    def part(scratch, number, first, last):
         over[first:last, :kept] = late[first:last, run.shift :]
         over[first:last, kept:] = 0
-        kernel(layer, arrays, reverse_scratch(params.substeps, size, dtype, learning), constants[number], first, last)
-        if biased:
-            sums[number] = over[first:last].sum((0, 1))  # here, while some of it is in the cache
+        kernel(layer, arrays, scratch, constants[number], sums[number], first, last)
 
-    share(part, numbered(parts))
+    share(reusing(lambda: reverse_scratch(params.substeps, size, dtype, learning), part), numbered(parts))
     # copied: see owned
     over_bias = torch.tensor(sums.sum(0), device="cpu") if biased else None
     return over_bias, torch.tensor(constants.sum(0, dtype=np.float64), device="cpu") if learning else None

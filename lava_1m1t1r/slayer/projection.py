@@ -16,7 +16,7 @@ from ..sums import LARGEST_SUM, MAX_COUNT
 from . import training_kernels as kernels
 from .buffers import owned
 from .checks import COUNTS, COUNTS_CURE, check_finite
-from .threads import numbered, parts_of, ranges, share, thread_count
+from .threads import numbered, parts_of, ranges, reusing, share, thread_count
 from .tiles import COLUMNS, ROWS
 from .weight_kernels import CELLS, PART, turn_counts
 
@@ -78,7 +78,8 @@ def _turned(bits: np.ndarray, cells: int) -> np.ndarray:
     """Bits (B, R, words of ``cells``) with rows and cells exchanged: (B, cells, words of R)."""
     batch, rows, _ = bits.shape
     turned = np.empty((batch, cells, _words(rows)), np.int64)
-    share(lambda a, b: kernels.turn_bits(bits, turned, np.empty(WORD, np.int64), a, b), parts_of(batch, rows * cells, 8))
+    turn = reusing(lambda: np.empty(WORD, np.int64), lambda block, a, b: kernels.turn_bits(bits, turned, block, a, b))
+    share(turn, parts_of(batch, rows * cells, 8))
     return turned
 
 
@@ -187,6 +188,6 @@ def over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     table = kernels.panels(w.detach().numpy().astype(rows.dtype, copy=False))
     over, out = owned((rows.shape[0], columns), rows.dtype)
     filled = kernels.filled_columns(columns, out.itemsize)
-    parts = parts_of(len(rows), columns, 256)
-    share(lambda a, b: kernels.multiply_rows(rows, table, out, aligned.empty((ROWS, filled), out.dtype), a, b), parts)
+    multiply = lambda products, a, b: kernels.multiply_rows(rows, table, out, products, a, b)  # noqa: E731
+    share(reusing(lambda: aligned.empty((ROWS, filled), out.dtype), multiply), parts_of(len(rows), columns, 256))
     return over.reshape(*grad.shape[:2], columns).transpose(1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,22 @@ def thread_count() -> int:
 def share(work: Callable[..., Any], parts: Sequence[tuple]) -> list[Any]:
     """Return ``[work(*part) for part in parts]``, computed on :func:`thread_count` threads in any order."""
     return threads.share(work, parts, thread_count() if len(parts) > 1 else 1)  # asking for the cores takes its time
+
+
+def reusing(make: Callable[[], Any], work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``work`` without its first argument, scratch memory from ``make``: a part leaves it to one that comes later."""
+    free: deque[Any] = deque()
+
+    def with_scratch(*part: Any) -> Any:
+        try:
+            scratch = free.pop()
+        except IndexError:
+            scratch = make()
+        found = work(scratch, *part)
+        free.append(scratch)
+        return found
+
+    return with_scratch
 
 
 _LEAST = 1 << 15

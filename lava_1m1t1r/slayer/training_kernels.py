@@ -75,7 +75,7 @@ def count_bits(bits, counts, first, last):
 
 @cached
 def list_events(bits, start, places, first, last):
-    """List the set bits of bits (B, R, words): row r of sample b owns places[start[b R + r]:start[b R + r + 1]] (int32), in rising order."""
+    """List the set bits of bits (B, R, words) in rising order: row r of sample b owns places[start[b R + r]:start[b R + r + 1]] (int32)."""
     rows = bits.shape[1]
     at, end = start[first * rows], start[last * rows]
     for b in range(first, last):
