@@ -330,6 +330,10 @@ def test_a_network_hears_as_many_bins_as_its_training_did(tmp_path):
         if steps == 90:
             told = (heard, dt, n_steps) == ("long", 0.01, 77)
             assert _samples.frames_to_test(args, of_old(net)).frames.binned.shape[1] == (77 if told else 120)
+            if told:  # a file of CUBA neurons does not say how long a step is
+                layers = tuple(replace(x, neuron=x.neuron and CubaNeuron(9, 9, 80)) for x in net.layers)
+                cuba = replace(of_old(net), layers=layers)
+                assert cuba.dt is None and _samples.frames_to_test(args, cuba).frames.binned.shape[1] == 77
 
 
 def test_results_of_another_training_in_the_same_folder_tell_nothing(tmp_path):

@@ -87,10 +87,20 @@ def test_sizes_of_spoken_digits_go_with_spoken_digits(small_file, capsys):
 def test_milliseconds_are_told_before_frames_are_made_for_them(tmp_path, capsys):
     spikes = [(np.array([0.0, end], np.float32), np.array([0, 1])) for end in (500.0, 700.0, 600.0, 400.0)]
     write_shd(tmp_path / "ms.h5", EventSet.from_utterances(spikes, [0, 1, 0, 1], [0, 0, 1, 0], keys=("low", "high")))
-    for command in ("evaluate shipped --leave-out 1", f"train -o {tmp_path / 'out'}"):
-        assert cli.main([*command.split(), "--data", str(tmp_path / "ms.h5")]) == 2
+    write_shd(
+        tmp_path / "s.h5", EventSet.from_utterances([(t / 1000, u) for t, u in spikes], [0, 1, 0, 1], [0, 0, 1, 0], keys=("low", "high"))
+    )
+    train, ms = f"train -o {tmp_path / 'out'} --data {tmp_path / 's.h5'}", tmp_path / "ms.h5"
+    for command in (
+        f"evaluate shipped --leave-out 1 --data {ms}",
+        f"evaluate shipped --all-speakers --steps 90 --data {ms}",
+        f"train -o {tmp_path / 'out'} --data {ms}",
+        f"{train} --test-data {ms}",
+        f"{train} --leave-out 1 --validation-data {ms}",
+    ):
+        assert cli.main(command.split()) == 2
         assert re.search(
-            r"utterances must last up to 100 s.*half of them longer than [56]\d\d s.*Times are in seconds", capsys.readouterr().err
+            r"utterances.* must last up to 100 s.*half of them longer than [56]\d\d s.*Times are in seconds", capsys.readouterr().err
         )
     assert not (tmp_path / "out").exists()
 

@@ -106,9 +106,10 @@ def test_the_networks_words_are_not_spoken_for_classes_without_names(options, wo
     assert words in said and "--synthetic 200" not in said
 
 
-def test_validation_is_numbered_as_the_network_also_where_only_the_network_names_the_classes_of_the_training(tmp_path, shipped):
-    begin = start.start(shipped, split())
-    words = ("two", "zero", "one")
+@pytest.mark.parametrize("keys", [(), ("zero", "one", "two")], ids=("the network alone", "the network, with the same first"))
+def test_validation_is_numbered_as_the_network_whoever_names_the_classes_of_the_training(keys, tmp_path, shipped):
+    begin = start.start(shipped, split(keys))
+    words = ("two", "zero", "null")
     path = write_shd(tmp_path / "valid.h5", replace(spoken((6,), seed=1), keys=words))
     watched = data.validation_of(begin.split, path)
     assert [shipped.classes[label] for label in watched.labels] == [words[label] for label in spoken((6,), seed=1).labels]

@@ -185,7 +185,8 @@ def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None
     if held_out not in (None, other):
         hint(f"{Path(net.source).parent / RESULTS_FILE} says that the network was trained without {other}; here it hears {held_out}.")
     steps = task.get("n_steps")
-    return steps if task.get("dt") == net.dt and isinstance(steps, int) and 1 <= steps <= MOST else None
+    # a file of CUBA neurons does not say how long a step is
+    return steps if net.dt in (None, task.get("dt")) and isinstance(steps, int) and 1 <= steps <= MOST else None
 
 
 def _numbered(events: Any, net: Any, matters: bool = True) -> Any:
@@ -329,6 +330,7 @@ def frames_to_test(args: argparse.Namespace, net: Any) -> Tested:
     known = None if net.usual is None else net.usual.steps
     task = task.replace(n_steps=data.steps_for(like_training, task, args.steps or known or trained))
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
+    data.check_seconds(events, task)
     events = _numbered(events, net)
     check_labels(events, net)
     if args.utterances:

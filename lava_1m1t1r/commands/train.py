@@ -321,6 +321,7 @@ def _held_out(args: argparse.Namespace, task: Any, split: Any, who: int | None, 
     watched = data.validation_of(split, args.validation_data, names)  # numbered as a network to start from has them
     absent = [watched.keys[label] if watched.keys else label for label in sorted(set(watched.labels.tolist())) if label >= task.classes]
     require(not absent, "--validation-data", "hold no other classes than the training and the test set", listed(absent))
+    data.check_seconds(watched, task, f"{args.validation_data}: utterances")
     return train, data.frames_of(watched, task)
 
 

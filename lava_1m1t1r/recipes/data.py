@@ -320,6 +320,7 @@ def fitted(task: Task, split: Split, steps: int | None = None) -> Task:
     for name, events in (("training", split.train), ("test", split.test)):
         require(len(events) > 0, f"{split.name}: the {name} set", "hold at least one utterance", len(events))
         require(len(events.times) > 0, f"{split.name}: the {name} set", "hold at least one spike", f"{len(events)} empty utterances")
+        check_seconds(events, task, f"{split.name}: utterances of the {name} set")
     channels = (split.train.n_channels, split.test.n_channels)
     require(channels[0] == channels[1], f"{split.name}: channels", "be the same in training and test", channels)
     classes = max(int(split.train.labels.max()), int(split.test.labels.max())) + 1
@@ -411,9 +412,9 @@ def steps_for(events: EventSet, task: Task, given: int | None = None) -> int:
     return steps
 
 
-def check_seconds(events: EventSet, task: Task) -> float:
-    """Length that half of the utterances exceed [s], refused where times are most likely milliseconds."""
+def check_seconds(events: EventSet, task: Task, name: str = "utterances") -> float:
+    """Length that half of the utterances, of that ``name``, exceed [s], refused where times are most likely milliseconds."""
     usual = float(np.median(events.durations)) if len(events) else 0.0
     most = max(MOST_SECONDS, 10 * MOST_STEPS * task.dt)
-    require(usual <= most, "utterances", f"last up to {most:g} s", f"half of them longer than {usual:g} s", "Times are in seconds.")
+    require(usual <= most, name, f"last up to {most:g} s", f"half of them longer than {usual:g} s", "Times are in seconds.")
     return usual

@@ -67,6 +67,7 @@ def start(net: NetDescription, split: Split) -> Start:
             first, cure = listed(net.classes[:needed], 3), "Are they others? Name them (keys)."
             hint(f"the classes of the data have no names: they are taken for the first of {name}'s ({first}). {cure}")
         train = numbered_as(net.classes, split.train, "the training set", name)
+        train = replace(train, keys=net.classes)  # all of them, which a validation set may hold, also where its own are the first ones
         split = replace(split, train=train, test=numbered_as(net.classes, split.test, other=name))  # named, if they were not
         return Start(net, split, net.classes, net.outputs, True)
     if not net.classes and needed <= net.outputs:
