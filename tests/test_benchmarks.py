@@ -405,3 +405,28 @@ def test_cells_of_tables_have_three_digits_and_no_powers_of_ten(capsys):
     table = Table("a table", ("a", "b", "c", "d"))
     table.add("a row", 999.7, 999.4, 0.12345, 12345.6)
     assert capsys.readouterr().out.split()[-4:] == ["1000", "999", "0.123", "12346"]
+
+
+@pytest.mark.parametrize(("threads", "ratio"), [("1", 3.0), ("2", 2.0)])
+def test_ratios_are_of_processor_time_with_one_thread(threads, ratio, monkeypatch, tmp_path):
+    from lava_1m1t1r.benchmarks import training_peers
+
+    one, other = list(training_peers.ROWS)[:2]
+    taken = {one: (10.0, 10.0), other: (20.0, 30.0)}
+    rest = dict.fromkeys(("median", "rate", "input rate", "memory", "peak"), 0.0)
+    monkeypatch.setattr(training_step, "chosen", lambda *_: [one, other])
+    monkeypatch.setattr(training_step, "_row", lambda name, *_: dict(zip(("least", "processor"), taken[name], strict=True)) | rest)
+    assert training_step.main(["--threads", threads, "--json", str(tmp_path / "t.json")]) == 0
+    rows = json.loads((tmp_path / "t.json").read_text())["tables"][0]["rows"]
+    assert [row["x first"] for row in rows] == [1.0, ratio]
+
+
+def test_times_are_of_one_sample(monkeypatch):
+    monkeypatch.setattr(simulation_speed, "least", lambda *_: 8.0)
+    assert simulation_speed._times(lambda: None, 1, samples=4) == (2.0, 2.0)
+
+
+def test_brian2s_neuron_gets_its_bias():
+    from lava_1m1t1r.benchmarks import in_brian2
+
+    assert in_brian2.statements(networks.device(1)).splitlines()[-1] == "charge_in = bias"

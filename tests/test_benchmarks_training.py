@@ -13,7 +13,7 @@ pytest.importorskip("lava.lib.dl", reason="needs lava-dl")
 
 from lava_1m1t1r import presets
 from lava_1m1t1r._support.sources import COMPILED
-from lava_1m1t1r.benchmarks import ablation, accuracy, floating, peers, table
+from lava_1m1t1r.benchmarks import ablation, accuracy, floating, peers, table, variation
 from lava_1m1t1r.benchmarks.peers import size_of
 from lava_1m1t1r.datasets import made_data, write_shd
 from lava_1m1t1r.errors import InputError
@@ -463,3 +463,25 @@ def test_a_sentence_is_judged_by_paired_differences():
         ablation.judged(sentence, {"a": results(0.9, 0.87), "b": results(0.8, 0.8)})[2] == "not seen"
     )  # 5.7 errors: t of two seeds is 12.7
     assert ablation.judged(sentence, {"a": results(0.9), "b": results(0.8)})[2] == "one seed"
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "lightning", "lava-dl", "norse", "snntorch"])
+def test_kept_results_are_of_every_librarys_version(library, monkeypatch):
+    before, installed = table.digest_of({}), table.installed_version
+    monkeypatch.setattr(table, "installed_version", lambda name: "another" if name == library else installed(name))
+    assert table.digest_of({}) != before
+
+
+def test_networks_of_other_data_are_trained_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "fit", lambda *_, **__: None)
+    for seed in (0, 1, 0):
+        variation._trained(TASK, frames(6, seed, TASK), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(("tuned", "rate"), [(True, 0.002), (False, 0.01)])
+def test_a_peer_trains_at_the_rate_that_was_chosen_for_it(tuned, rate, monkeypatch):
+    monkeypatch.setattr(accuracy, "kept", lambda *_: {})
+    job = accuracy.Job({"held_out": "others"}, TASK, None, None)
+    (found,) = accuracy._runs("GRU", accuracy.rows()["GRU"], [job], accuracy._arguments([]), tuned, accuracy.AUGMENTATION)
+    assert found["task"]["learning_rate"] == rate

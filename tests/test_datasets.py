@@ -810,3 +810,9 @@ def test_counts_of_a_long_utterance_take_little_more_memory_than_its_cells():
     finally:
         tracemalloc.stop()
     assert found.count.tolist() == [2, 1] and found.channel.tolist() == [5, 699]
+
+
+def test_a_name_of_someone_who_says_nothing_here_is_no_speaker():
+    events = EventSet.from_utterances([(np.array([0.1]), np.array([3]))], [0], [0], speaker_names=("anna", "bert"))
+    with pytest.raises(InputError, match="be one of the set's speakers"):
+        events.speaker("bert")

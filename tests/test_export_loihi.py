@@ -16,7 +16,7 @@ from lava_1m1t1r.description import CubaNeuron, Layer, M1T1RNeuron, NetDescripti
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export import loihi_limits, loihi_resources
 from lava_1m1t1r.export.frames import drawn
-from lava_1m1t1r.export.loihi_target import deploy_loihi
+from lava_1m1t1r.export.loihi_target import _fit_together, deploy_loihi, unlike_in_netx
 from lava_1m1t1r.export.read_back import same
 from lava_1m1t1r.fast import FastNetwork
 from lava_1m1t1r.netx import schema
@@ -408,3 +408,12 @@ def test_flat_layers_behind_a_flatten_are_told_as_lava_dl_refuses_them(tmp_path)
 
     net = NetDescription((layer(0, 9, 4), Layer(1, "flatten", (9,), 9), layer(2, 2, 9)))
     assert any("layer 1 (flatten) is refused behind neurons that are flat" in note for note in deploy_loihi(net, tmp_path / "out").notes)
+
+
+def test_what_netx_does_otherwise_is_told_and_nothing_else(rng):
+    first, last = cuba_network(rng, "plain").active
+    late = NetDescription((replace(first, delay=np.arange(9, dtype=np.int32)), last))
+    assert "delays of layer 0 are refused or left out" in unlike_in_netx(late)
+    silent = NetDescription((first, replace(last, weight=np.zeros_like(last.weight))))
+    assert unlike_in_netx(silent) == ["layer 1 (dense) is refused or left out"]
+    assert [_fit_together(np.array([[50]]), np.array([[least]])) for least in (-100, -128)] == [True, False]

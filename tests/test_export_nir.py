@@ -509,3 +509,11 @@ def test_a_network_without_neurons_has_no_graph():
     net = NetDescription((Layer(0, "affine", (2,), 4, np.ones((2, 4), np.int32)),))
     with pytest.raises(InputError, match="network must have a layer of 1M1T1R neurons, which states the network step"):
         nir_exact.to_nir(net)
+
+
+def test_own_biases_begin_below_the_counts_that_they_are_fitted_to(rng):
+    a_in, target = rng.poisson(0.4, (3, 300, 5)).astype(float), np.empty((3, 300, 5), np.int8)
+    cuba_fit.run_cuba(a_in, 0.5, 0.9, 8.0, np.linspace(-0.1, 0.6, 5), target)
+    f, counts, again = cuba_fit.CubaFit(0.5, 0.9, 8.0, np.zeros(5)), target.sum(1, dtype=float), np.empty_like(target)
+    cuba_fit.run_cuba(a_in, *cuba_fit._own_biases(f, a_in, counts, float(a_in.max())), again)
+    assert (again.sum((0, 1)) <= counts.sum(0)).all() and again.any()

@@ -685,3 +685,10 @@ def test_events_are_the_cells_that_are_not_zero(channels, dtype, rng):
         steps, source = np.nonzero(frames)
         assert np.array_equal(events.source, source) and np.array_equal(events.count, frames[steps, source])
         assert np.array_equal(events.offset, np.searchsorted(steps, np.arange(8)))
+
+
+def test_a_law_steeper_than_the_exponential_is_refused_in_floating_point():
+    steep = M1T1RNeuron(StepParams(replace(FIG2, v0=FIG2.v_ref / 800)))
+    net = NetDescription((Layer(0, "dense", (1,), 1, np.array([[2]], np.int32), neuron=steep),))
+    with pytest.raises(InputError, match="v0"):
+        FastNetwork(net, floating=True)

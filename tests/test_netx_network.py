@@ -430,3 +430,13 @@ def test_wrong_frames_in_lava_end_the_run(rng):
     Frames(frames=np.zeros((2, STEPS, CHANNELS), np.uint8)).s_out.connect(lava.inp)
     with pytest.raises((InputError, ProcessFailed), match="sample_steps"), guarded(lava, Loihi2SimCfg(select_tag="fixed_pt")) as session:
         session.run(1)
+
+
+def test_noise_of_a_layer_without_bias_begins_with_the_first_input(rng):
+    neuron = M1T1RNeuron(StepParams(replace(FIG2, sigma1=0.05, sigma2=0.05)), 5)
+    net = NetDescription((Layer(0, "dense", (6,), 2, np.full((6, 2), 210, np.int32), neuron=neuron),))
+    x = (rng.random((80, 2)) < 0.6).astype(np.uint8)
+    lava = Network(net)
+    Frames(frames=x).s_out.connect(lava.inp)
+    out = run(lava, 80, Loihi2SimCfg(select_tag="fixed_pt"), record=[lava.out])[lava.out]
+    assert out.any() and np.array_equal(out, hdf5.predict(net, x[None])[0])

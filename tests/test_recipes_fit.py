@@ -1046,3 +1046,20 @@ def test_training_is_a_plain_loop_of_torch(tmp_path):
     assert 0 < clipped < steps == 9
     for (name, a), b in zip(trained.named_parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8, msg=name)
+
+
+def test_means_are_rounded_and_not_cut_to_counts():
+    """Of groups of 23, which is the smallest size where that differs, but for 22."""
+    from lava_1m1t1r.recipes import fit
+    from lava_1m1t1r.slayer.block.m1t1r import Average
+
+    average, x = Average(2), fit.torch.zeros(1, 46, 2)
+    x[0, :7], x[0, 23:37, 0] = 1.0, 1.0  # 14 spikes either way
+    assert fit.classes(SimpleNamespace(blocks=[average]), average(x)).tolist() == [0]
+
+
+def test_a_reports_energy_names_the_load():
+    from lava_1m1t1r.recipes.page import energy_of
+
+    device = presets.ZHAO2025_FIG2
+    assert f"({device.r_load / 1e3:.3g} kOhm at" in energy_of(device, 40.0, 100.0)["text"]

@@ -480,3 +480,19 @@ def test_parameters_can_be_started_anew(way, parents_first):
             remake(made)
             now = (made.bias if name == "bias" else dict(made.named_parameters())[name]).detach()
             assert torch.equal(now, value) if "delay" not in name else (0 <= now).all() and (now < 1).all() and now.std() > 0.1
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("other", [{"seed": 1}, {"variation": 0.1}, {"learn_range": 3.0}], ids=lambda other: next(iter(other)))
+def test_neurons_that_train_otherwise_print_otherwise(other):
+    """By what is printed, a run is known that goes on."""
+    assert neuron.Neuron(learn=("mu",)).extra_repr() != neuron.Neuron(learn=("mu",), **other).extra_repr()
+    assert Delay(grad_scale=1.0).extra_repr() != Delay(grad_scale=2.0).extra_repr()
+
+
+@pytest.mark.train
+def test_first_weights_of_recurrence_and_of_groups():
+    net = block.m1t1r.Recurrent({}, 20, 10, bias=False)
+    assert net.input_synapse.start[1] > 0 == net.recurrent_synapse.start[1]
+    conv = block.m1t1r.Conv
+    assert conv({}, 4, 8, 5, groups=4).synapse.start == conv({}, 1, 2, 5).synapse.start

@@ -256,3 +256,33 @@ def test_sizes_that_do_not_fit_are_refused_before_compiled_loops_read_beyond_the
     monkeypatch.setattr(layer_module, "FORCE_TORCH", force)
     with pytest.raises(InputError, match=f"^{words}"):
         Neuron(**NEURON).run(torch.zeros(2, 5 if "w" in given else 3, 20), **{name: torch.ones(shape) for name, shape in given.items()})
+
+
+def test_several_devices_of_a_small_layer_are_those_of_each_sample():
+    """Samples share the lanes of a layer of few neurons."""
+    torch.manual_seed(0)
+    net = block.m1t1r.Dense({"params": replace(FIG2, r_control=np.array([1e8, 2.5e8, 1e9]))}, 20, 3, weight_scale=3)
+    x = (torch.rand(2, 20, 200) < 0.2).float()
+    one = net(x[:1])
+    assert torch.equal(net(x)[1:], net(x[1:])) and torch.equal(net(x)[:1], one) and one.any()
+
+
+def test_a_surrogate_replaced_as_a_whole_counts_at_once():
+    z = torch.full((1, 2, 30), 6.0, requires_grad=True)
+    changed, fresh = Neuron(), Neuron(scale_grad=2.0)
+    grads = [torch.autograd.grad(changed(z).sum(), z)[0]]
+    changed.surrogate = replace(changed.surrogate, scale_grad=2.0)
+    grads += [torch.autograd.grad(net(z).sum(), z)[0] for net in (changed, fresh)]
+    assert torch.equal(grads[1], grads[2]) and not torch.equal(grads[0], grads[1])
+
+
+def test_layers_draw_their_noise_apart():
+    noisy, drawn = Neuron(replace(FIG2, sigma1=1e-3)), []
+    for noisy.layer in (0, 1):
+        torch.manual_seed(0)
+        drawn.append(noisy._generators(2, 3))
+    assert noisy.training and not np.isin(drawn[0], drawn[1]).any()
+
+
+def test_the_first_count_beyond_16_bits_keeps_its_sign():
+    assert projection.counts_by_input(torch.tensor([[512.0], [511.984375]])).tolist() == [[32768, 32767]]

@@ -219,3 +219,11 @@ def test_gradients_pass_through_recurrent_spikes():
     assert out[0, 0].sum() > 0 and x.grad[0, 0].any()  # the second neuron hears of the first one's input through its spikes alone
     for real, integer in zip(seen[::2], seen[1::2], strict=True):  # torch differentiates at the integers' states
         assert all(torch.equal(a.detach(), b) for a, b in zip(real, integer, strict=True))
+
+
+def test_counts_that_16_bits_do_not_hold_are_reckoned_in_32():
+    z = torch.full((1, 1, 40), 2000.0)
+    made = Stepwise(StepParams(presets.ZHAO2025_FIG2))
+    with pytest.warns(UserWarning):
+        half = made(z.half())
+    assert torch.equal(half.float(), made(z).float()) and half.any()

@@ -24,7 +24,7 @@ from lava_1m1t1r.slayer import buffers
 from lava_1m1t1r.slayer import layer as layer_module
 from lava_1m1t1r.slayer.block.m1t1r import Affine, Average, Conv, DelayLines, Dense, Flatten, Input, Pool, Recurrent
 from lava_1m1t1r.slayer.neuron import Neuron
-from lava_1m1t1r.slayer.quantise import quantised_weight
+from lava_1m1t1r.slayer.quantise import quantise_8bit, quantised_weight
 from lava_1m1t1r.slayer.surrogate import gradient_program
 
 pytestmark = pytest.mark.train
@@ -606,3 +606,9 @@ def test_counts_are_summed_exactly_whatever_torch_cuts_products_to(precision, mo
         assert torch.equal(net(x), expected)
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16], ids=str)
+def test_what_is_not_finite_becomes_nan_in_sixteen_bits(kind):
+    wrong = torch.tensor([float("inf"), -float("inf"), float("nan")], dtype=kind)
+    assert quantise_8bit(wrong).isnan().all()
