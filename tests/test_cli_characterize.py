@@ -135,11 +135,11 @@ def test_figures_and_energies_of_an_earlier_device_do_not_stand_beside_anothers_
     drawn = {path.name for path in tmp_path.iterdir() if path.suffix in (".png", ".html")}
     assert len(drawn) == 9 and images(tmp_path / "characteristics.html") == 2
     monkeypatch.setattr(device.figures, "folder", stopped)
-    assert cli.main([*given, "--set", "r_control=1e8"]) == 130
+    assert cli.main([*given, "--set", "r_control=2e8"]) == 130
     assert {path.name for path in tmp_path.iterdir()} == {"characteristics.txt", "characteristics.json", "energy.txt"}
     former = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr(device.energy, "scaling", stopped)
-    assert cli.main([*given, "--set", "r_control=1e7"]) == 130
+    assert cli.main([*given, "--set", "r_control=2.2e8"]) == 130
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == former
 
 

@@ -39,8 +39,7 @@ class _Started(torch.nn.Module):
             return
         std, mean = self.start
         half = std * 3**0.5
-        with torch.no_grad():
-            start(self, "weight", torch.empty_like(self.weight).uniform_(mean - half, mean + half))
+        start(self, "weight", torch.empty_like(self.weight).uniform_(mean - half, mean + half))
 
 
 def shrink(synapse: torch.nn.Module, divisor: torch.Tensor) -> None:
