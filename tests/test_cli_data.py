@@ -72,7 +72,7 @@ def test_utterances_that_end_on_an_edge_are_held_whole():
     just_before = EventSet.from_utterances([([0.5, 1.0 - 1e-8], [0, 1])] * 10, [0, 1] * 5)  # in the same bin, by its rounding
     assert data.steps_for(just_before, task) == 101
     split = data.Split(slow, slow, "slow", "half")
-    with pytest.raises(InputError, match="utterances of the training set must last up to 100 s"):
+    with pytest.raises(InputError, match="utterances must last up to 100 s"):
         data.fitted(task, split, steps=50)
     odd = EventSet.from_utterances([([0.5, 1.0], [0, 1])] * 9 + [([0.5, 30.0], [0, 1])], [0, 1] * 5)
     with pytest.raises(InputError, match=r"utterances must be about as long as each other .* or crop it \(train and evaluate: --steps\)"):

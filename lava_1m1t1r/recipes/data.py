@@ -320,13 +320,13 @@ def fitted(task: Task, split: Split, steps: int | None = None) -> Task:
     for name, events in (("training", split.train), ("test", split.test)):
         require(len(events) > 0, f"{split.name}: the {name} set", "hold at least one utterance", len(events))
         require(len(events.times) > 0, f"{split.name}: the {name} set", "hold at least one spike", f"{len(events)} empty utterances")
-        check_seconds(events, task, f"{split.name}: utterances of the {name} set")
     channels = (split.train.n_channels, split.test.n_channels)
     require(channels[0] == channels[1], f"{split.name}: channels", "be the same in training and test", channels)
     classes = max(int(split.train.labels.max()), int(split.test.labels.max())) + 1
     require(classes >= 2, f"{split.name}: labels", "name at least two classes", classes)
     _tell_of_classes(split, classes)
     found = steps_for(split.train, task, steps)
+    check_seconds(split.test, task, f"{split.name}: utterances of the test set")
     if steps is None and found > MOST_STEPS and found * task.dt > LONG:
         hint(f"{found} bins of {1e3 * task.dt:g} ms an utterance are many. Times in files are in seconds.")
     _tell_of_coarse_times(split, task)

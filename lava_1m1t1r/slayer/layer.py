@@ -11,14 +11,13 @@ import torch
 from .._support import aligned
 from ..arithmetic import WEIGHT_ONE
 from ..compiled import filled
-from ..masks import WORD
 from ..program import FixedProgram, StepParams
 from . import training_kernels as kernels
 from .buffers import borrowed, owned, save, saved
 from .checks import check_counts, check_finite, check_shapes, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, ReverseBatch, ReverseLayer, filled_lanes, layer_kernel, reverse_scratch, samples_together
 from .exact import real_type, wide
-from .projection import BatchEvents, batch_events, counts_by_input, over_input, projector, recurrent_gradient, weight_gradient
+from .projection import BatchEvents, batch_events, counts_by_input, over_input, projector, recurrent_gradient, weight_gradient, words_of
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear, state_units, units_of
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
@@ -124,7 +123,7 @@ class _Layer(torch.autograd.Function):
         kept = steps + 1 if run.differentiable or run.records else 1  # or only the last states
         history = borrowed((batch, kept, 3, size), np.int32)
         counts = borrowed((batch, steps if run.differentiable else 0, size), np.int16)
-        arrivals = np.zeros((batch, steps, 0 if w_rec is None else -(-size // WORD)), np.int64)
+        arrivals = np.zeros((batch, steps, 0 if w_rec is None else words_of(size)), np.int64)
         fired = np.empty((batch, min(steps, kernels.PAST) if run.keeps_last else 0, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real, device="cpu")
         late = out.numpy()

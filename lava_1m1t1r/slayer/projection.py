@@ -52,7 +52,7 @@ def batch_events(x: np.ndarray) -> BatchEvents:
     by_channel = abs(x.strides[1]) < abs(x.strides[2])
     rows = x.transpose(0, 2, 1) if by_channel else x  # along memory
     rows = rows if rows.strides[2] == rows.itemsize else np.ascontiguousarray(rows)
-    bits = np.empty((*rows.shape[:2], _words(rows.shape[2])), np.int64)
+    bits = np.empty((*rows.shape[:2], words_of(rows.shape[2])), np.int64)
     parts = parts_of(batch, steps * channels, 8)
     others = share(lambda a, b: kernels.mark_events(rows, bits, a, b), parts)
     turned = _turned(bits, rows.shape[2])
@@ -70,14 +70,15 @@ def batch_events(x: np.ndarray) -> BatchEvents:
     return events._replace(value=value)
 
 
-def _words(cells: int) -> int:
+def words_of(cells: int) -> int:
+    """Number of words that hold a bit of each of some cells."""
     return -(-cells // WORD)
 
 
 def _turned(bits: np.ndarray, cells: int) -> np.ndarray:
     """Bits (B, R, words of ``cells``) with rows and cells exchanged: (B, cells, words of R)."""
     batch, rows, _ = bits.shape
-    turned = np.empty((batch, cells, _words(rows)), np.int64)
+    turned = np.empty((batch, cells, words_of(rows)), np.int64)
     turn = reusing(lambda: np.empty(WORD, np.int64), lambda block, a, b: kernels.turn_bits(bits, turned, block, a, b))
     share(turn, parts_of(batch, rows * cells, 8))
     return turned
@@ -188,6 +189,9 @@ def over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     table = kernels.panels(w.detach().numpy().astype(rows.dtype, copy=False))
     over, out = owned((rows.shape[0], columns), rows.dtype)
     filled = kernels.filled_columns(columns, out.itemsize)
-    multiply = lambda products, a, b: kernels.multiply_rows(rows, table, out, products, a, b)  # noqa: E731
+
+    def multiply(products: np.ndarray, first: int, last: int) -> None:
+        kernels.multiply_rows(rows, table, out, products, first, last)
+
     share(reusing(lambda: aligned.empty((ROWS, filled), out.dtype), multiply), parts_of(len(rows), columns, 256))
     return over.reshape(*grad.shape[:2], columns).transpose(1, 2)
