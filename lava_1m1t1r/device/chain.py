@@ -19,15 +19,15 @@ from ..compiled import allocating
 from ..errors import InputError, number, numbers, require, whole
 from ..params import DeviceParams
 from .circuit import node_voltage
-from .simulation import RECORDED, simulate
+from .simulation import RECORDED, simulate, tolerance
 from .stimulus import Stimulus
 from .trace import Trace
 
 SETTLED = 1e-4  # V, root mean square between rounds: a spike that moves within one interval changes one sample only
 ROUNDS = 20
 RTOL = 1e-7
-"""Relative error allowed in a step, finer than :data:`.simulation.RTOL`: a neuron of a chain follows all spikes of the one before it, so that
-one spike more or less moves the delay by several percent."""
+"""Relative error allowed in a step, finer than :data:`.simulation.RTOL`: a neuron of a chain follows all spikes of the one before it, so
+that one spike more or less moves the delay by several percent."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def cascade(devices: Sequence[DeviceParams], v_in: Any, dt: float = 1e-5, seed: 
     several = isinstance(devices, Sequence) and len(devices) >= 2 and all(isinstance(d, DeviceParams) and d.size is None for d in devices)
     require(several, "cascade.devices", "hold at least two single devices", devices)
     dt, seed = number(dt, "cascade.dt [s]", above=0.0), whole(seed, "cascade.seed")
+    rtol = tolerance(rtol, "cascade.rtol")
     drive = v_in.sampled(dt) if isinstance(v_in, Stimulus) else numbers(v_in, "cascade.v_in [V]", (1,), "(T,), or a Stimulus")
     require(drive.ndim == 1, "cascade.v_in", "be (T,)", drive.shape)
     record = (*RECORDED, "input_current")
