@@ -13,7 +13,7 @@ pytest.importorskip("lava.lib.dl", reason="needs lava-dl")
 
 from lava_1m1t1r import presets
 from lava_1m1t1r._support.sources import COMPILED
-from lava_1m1t1r.benchmarks import ablation, accuracy, floating, peers, table, variation
+from lava_1m1t1r.benchmarks import ablation, accuracy, floating, peers, table, trainings, variation
 from lava_1m1t1r.benchmarks.peers import size_of
 from lava_1m1t1r.datasets import made_data, write_shd
 from lava_1m1t1r.errors import InputError
@@ -45,7 +45,7 @@ def test_seeds_do_not_make_more_speakers():
     repeated = [value + change for value in once for change in (-1.0, 0.0, 1.0)]
     assert accuracy._independent(repeated, 4) == pytest.approx(once)
     assert accuracy._independent(repeated, 1) == repeated
-    assert accuracy.mean_and_error([1.0, 3.0]) == pytest.approx((2.0, 1.0))
+    assert trainings.mean_and_error([1.0, 3.0]) == pytest.approx((2.0, 1.0))
 
 
 def test_each_speaker_is_left_out_once_also_where_names_are_numbers(tmp_path):
@@ -99,7 +99,7 @@ def test_a_finished_run_counts_for_its_settings_and_sources_alone(tmp_path, monk
     done = []
 
     def run(settings):
-        return accuracy.kept(tmp_path, "GRU", settings, lambda: done.append(settings) or {"accuracy": len(done)})
+        return trainings.kept(tmp_path, "GRU", settings, lambda: done.append(settings) or {"accuracy": len(done)})
 
     assert run({"a": 1, "b": 2}) == run({"b": 2, "a": 1}) == {"accuracy": 1} and len(done) == 1
     assert run({"a": 1, "b": 3}) == {"accuracy": 2}
@@ -109,12 +109,12 @@ def test_a_finished_run_counts_for_its_settings_and_sources_alone(tmp_path, monk
 
 @pytest.mark.parametrize("text", ["", '{"name": "GRU", "result": {"accu', "[]", "{}"])
 def test_a_run_that_is_kept_damaged_is_made_again(tmp_path, capsys, text):
-    assert accuracy.kept(tmp_path, "GRU", {}, lambda: {"accuracy": 1}) == {"accuracy": 1}
+    assert trainings.kept(tmp_path, "GRU", {}, lambda: {"accuracy": 1}) == {"accuracy": 1}
     (path,) = tmp_path.iterdir()
     path.write_text(text)
-    assert accuracy.kept(tmp_path, "GRU", {}, lambda: {"accuracy": 2}) == {"accuracy": 2}
+    assert trainings.kept(tmp_path, "GRU", {}, lambda: {"accuracy": 2}) == {"accuracy": 2}
     assert f"{path} is damaged" in capsys.readouterr().err
-    assert accuracy.kept(tmp_path, "GRU", {}, lambda: {"accuracy": 3}) == {"accuracy": 2}
+    assert trainings.kept(tmp_path, "GRU", {}, lambda: {"accuracy": 3}) == {"accuracy": 2}
 
 
 def test_what_a_result_is_made_by_is_among_the_sources_that_it_counts_for(monkeypatch):
@@ -123,7 +123,7 @@ def test_what_a_result_is_made_by_is_among_the_sources_that_it_counts_for(monkey
     table.digest_of({})
     package = Path(accuracy.__file__).parents[1]
     counted = {path for pattern in (*COMPILED, *seen) for path in package.glob(pattern)}
-    made_by = [accuracy, ablation, floating, peers, fit, network, adapt, schema]
+    made_by = [accuracy, ablation, floating, peers, trainings, fit, network, adapt, schema]
     assert [module.__name__ for module in made_by if Path(module.__file__) not in counted] == []
 
 
@@ -177,7 +177,7 @@ def test_the_accuracy_in_training_is_that_of_the_last_epoch(monkeypatch):
             on_epoch({"epoch": epoch, "train_accuracy": share})
 
     monkeypatch.setattr(fit, "fit", fitted)
-    found = accuracy.trained(network.m1t1r(TASK), TASK, frames(6, 0, TASK), frames(6, 1, TASK), accuracy.AUGMENTATION, True)
+    found = trainings.trained(network.m1t1r(TASK), TASK, frames(6, 0, TASK), frames(6, 1, TASK), trainings.AUGMENTATION, True)
     assert found["train_accuracy"] == 0.75
 
 
@@ -369,12 +369,12 @@ def test_a_whole_name_chooses_its_row_alone_and_a_word_all_that_contain_it():
 
 
 def test_few_people_are_shifted_further_than_many_made_voices():
-    own = accuracy.options("Table.", "runs", epochs=1, hidden=1, sizes=(1, 1))
+    own = trainings.options("Table.", "runs", epochs=1, hidden=1, sizes=(1, 1))
     own.add_argument("--data")
-    made_voices, people = accuracy.chosen_augmentation(own.parse_args([])), accuracy.chosen_augmentation(own.parse_args(["--data", "f.h5"]))
+    made_voices, people = (trainings.chosen_augmentation(own.parse_args(given)) for given in ([], ["--data", "f.h5"]))
     assert (made_voices.channel_shift, made_voices.drop) == (3, 0.05)
     assert (people.channel_shift, people.drop) == (8, 0.0) == (Augmentation.suiting(recipe(RECORDINGS)).channel_shift, 0.0)
-    assert accuracy.chosen_augmentation(own.parse_args(["--data", "f.h5", "--drop", "0.2", "--channel-shift", "0"])).drop == 0.2
+    assert trainings.chosen_augmentation(own.parse_args(["--data", "f.h5", "--drop", "0.2", "--channel-shift", "0"])).drop == 0.2
 
 
 @pytest.mark.timeout(900)
@@ -441,7 +441,7 @@ def test_noise_in_training_only_is_off_in_the_exported_file(monkeypatch):
     monkeypatch.setattr(ablation, "trained", lambda net, *rest: (rest[-1](), exported.append(net.blocks[0].neuron.params.device),
                         {"train_accuracy": 0.75, "accuracy": 0.5})[-1])  # fmt: skip
     for name in (ablation.NOISE, ablation.NOISE_TRAINING):
-        assert ablation.run(TASK, ablation.variants(0.01)[name], None, None, accuracy.AUGMENTATION)["gap"] == 0.25
+        assert ablation.run(TASK, ablation.variants(0.01)[name], None, None, trainings.AUGMENTATION)["gap"] == 0.25
     assert [(device.sigma1, device.sigma2) for device in exported] == [(0.01, 0.01), (0.0, 0.0)]
     assert dataclasses.replace(exported[0], sigma1=0.0, sigma2=0.0) == exported[1]
 
@@ -483,5 +483,5 @@ def test_networks_of_other_data_are_trained_anew(tmp_path, monkeypatch):
 def test_a_peer_trains_at_the_rate_that_was_chosen_for_it(tuned, rate, monkeypatch):
     monkeypatch.setattr(accuracy, "kept", lambda *_: {})
     job = accuracy.Job({"held_out": "others"}, TASK, None, None)
-    (found,) = accuracy._runs("GRU", accuracy.rows()["GRU"], [job], accuracy._arguments([]), tuned, accuracy.AUGMENTATION)
+    (found,) = accuracy._runs("GRU", accuracy.rows()["GRU"], [job], accuracy._arguments([]), tuned, trainings.AUGMENTATION)
     assert found["task"]["learning_rate"] == rate

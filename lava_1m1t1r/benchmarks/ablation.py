@@ -20,8 +20,8 @@ from ..params import DeviceParams
 from ..recipes import data
 from ..recipes.augment import Augmentation
 from ..recipes.task import Task
-from .accuracy import changed, checked, chosen_augmentation, in_words, kept, mean_and_error, options, trained
 from .table import Table, write_json
+from .trainings import changed, checked, chosen_augmentation, in_words, kept, mean_and_error, options, trained
 
 FULL = "as fitted to the device"
 NO_PLASTICITY, NOISE, NOISE_TRAINING = "plasticity off", "noise on", "noise on in training only"
@@ -87,7 +87,7 @@ def network_of(task: Task, variant: Variant) -> Any:
 
 
 def run(task: Task, variant: Variant, train: data.Frames, test: data.Frames, augmentation: Augmentation) -> dict[str, Any]:
-    """Train and test one network; results as :func:`.accuracy.trained`, and the ``gap`` of accuracy from training to test."""
+    """Train and test one network; results as :func:`.trainings.trained`, and the ``gap`` of accuracy from training to test."""
     net = network_of(task, variant)
 
     def as_tested() -> None:

@@ -170,7 +170,7 @@ def chosen(names: list[str], words: list[str] | None) -> list[str]:
 def digest_of(settings: Mapping[str, Any]) -> str:
     """Digest that tells trainings with other settings, by other sources of the library or with other versions of the libraries that train
     apart: for the names of what is kept of them."""
-    own = (f"benchmarks/{name}.py" for name in ("ablation", "accuracy", "floating", "peers", "variation"))
+    own = (f"benchmarks/{name}.py" for name in ("ablation", "accuracy", "floating", "peers", "trainings", "variation"))
     sources = sources_digest("recipes/*.py", "slayer/*/*.py", "netx/*.py", *own)
     versions = {name: installed_version(name) for name in ("numpy", "torch", "lightning", "lava-dl", "norse", "snntorch")}
     return hashlib.sha256(json.dumps({"sources": sources, "versions": versions, **settings}, sort_keys=True).encode()).hexdigest()[:10]
