@@ -35,3 +35,13 @@ def spoken(utterances=(3, 3, 3), classes=3, seed=0, *, channels=700, seconds=0.6
     heard = [(np.sort(rng.uniform(0, seconds, 200)).astype(np.float32), rng.integers(part * k, part * (k + 1), 200)) for k in labels]
     who = None if np.isscalar(utterances) else np.repeat(np.arange(len(utterances)), utterances)
     return EventSet.from_utterances(heard, labels, who, keys=("low", "middle", "high")[:classes], n_channels=channels)
+
+
+def toy(**changes):
+    """Two words that differ in their channels, and a small task for them."""
+    from lava_1m1t1r.recipes import data
+    from lava_1m1t1r.recipes.task import Task
+
+    events = spoken(24, 2, channels=20, seconds=0.3)
+    task = Task("toy", channels=20, classes=2, hidden=12, n_steps=40, epochs=3, batch=8).replace(**changes)
+    return task, data.frames_of(events, task)
