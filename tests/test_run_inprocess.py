@@ -24,7 +24,6 @@ from graphs import CASES, FIXED, FLOAT, T, dice, learning, nested, recurrent, sp
 from kinds.models import ChipElsewhereModel, PyHookedModel
 from kinds.process import Elsewhere, Hooked, Kinds, NoEntries, Orphan
 from lava.magma.compiler.compiler import Compiler
-from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.extractor import Extractor, VarWire
@@ -759,12 +758,13 @@ def test_what_does_not_run_in_process_is_refused_by_name(monkeypatch):
         chosen = Loihi2SimCfg(exception_proc_model_map={Elsewhere if by_class else chip: ChipElsewhereModel})
         with pytest.raises(InputError, match="'chip' must have a ProcessModel that runs on a CPU in Python; got 'ChipEls"):
             run(chip, T, chosen)
-    for hook in ("start", "run"):
-        text = rf"Hooked 'mine': PyHookedModel\.{hook} must be Lava's own(.|\n)*in __init__ or in the first run_spk"
-        with pytest.raises(InputError, match=text):
-            run(Hooked(name="mine"), T, config())
-        monkeypatch.setattr(PyHookedModel, "start", PyLoihiProcessModel.start)
-        monkeypatch.setattr(PyHookedModel, "run", lambda model: None)
+    hooks = ("start", "run", "add_ports_for_polling", "_get_var", "_set_var")
+    monkeypatch.delattr(PyHookedModel, "start")
+    for hook, instead in zip(hooks, [*2 * ["__init__ or in the first run_spk"], "the phase", "", "on_var_update"], strict=True):
+        with monkeypatch.context() as its_own:
+            its_own.setattr(PyHookedModel, hook, lambda model: None, raising=False)
+            with pytest.raises(InputError, match=rf"Hooked 'mine': PyHookedModel\.{hook} must be Lava's own(.|\n)*{instead}"):
+                run(Hooked(name="mine"), T, config())
     lif, wire = LIF(shape=(3,)), VarWire()
     wire.connect_var(lif.v)
     try:

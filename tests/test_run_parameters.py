@@ -27,6 +27,7 @@ pytest.importorskip("lava.magma", reason="needs lava-nc")
 pytest.importorskip("greenlet", reason="needs greenlet")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
+import greenlet
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.dense.process import Dense
@@ -172,7 +173,7 @@ def test_a_generator_belongs_to_one_model_and_another_that_was_given_it_is_refus
     one, other = told(shared, "one"), told(shared, "other")
     for process in (one, other):
         process.s_out.connect(sink.s_in)
-    with pytest.raises(InputError, match=r"Told 'o\w+' and Told 'o\w+' were given one generator \(values\)(.|\n)*a generator of its own"):
+    with pytest.raises(InputError, match=r"Told 'o\w+' and Told 'o\w+' were given one generator, <gen(.|\n)*Give each one of its own"):
         recorded(one)
     assert next(shared) == 0
 
@@ -183,8 +184,36 @@ def test_the_methods_of_one_generator_are_refused_as_it_is(method):
     one, other = (Told(values=getattr(shared, method)) for _ in range(2))
     one.s_out.connect(both.one)
     other.s_out.connect(both.two)
-    with pytest.raises(InputError, match=r"were given one generator \(values\)"):
+    with pytest.raises(InputError, match="were given one generator, <generator object"):
         run(both, 1, Loihi2SimCfg())
+
+
+@pytest.mark.parametrize("hold", [enumerate, lambda drawn: {"those": [drawn]}, lambda drawn: map(float, drawn)])
+def test_what_holds_a_generator_is_refused_as_it_is(hold):
+    """It was copied, and the generator within it shared: each model got every other value."""
+    shared, both = hold(x * x for x in range(9)), Choosing()
+    one, other = Told(values=shared), Told(values=shared)
+    one.s_out.connect(both.one)
+    other.s_out.connect(both.two)
+    with pytest.raises(InputError, match="were given one generator, <generator object"):
+        run(both, 1, Loihi2SimCfg())
+
+
+def test_a_generator_of_torchs_belongs_to_each_model():
+    torch = pytest.importorskip("torch", reason="needs torch")
+
+    def told(drawn):
+        return Told(step=lambda m: torch.rand(1, generator=m.proc_params["drawn"]).item(), drawn=drawn)
+
+    shared, both = torch.Generator().manual_seed(3), Choosing()
+    one, other = told(shared), told(shared)
+    one.s_out.connect(both.one)
+    other.s_out.connect(both.two)
+    seen = run(both, 3, Loihi2SimCfg(), record=[one.x, other.x])
+    expected = in_lava(told(torch.Generator().manual_seed(3)))
+    assert seen[one.x][:, 0].tolist() == seen[other.x][:, 0].tolist() == expected
+    assert torch.rand(1, generator=shared).item() == expected[0]
+    assert copies._copied(({"everybodys": torch.default_generator},), {})[0]["everybodys"] is torch.default_generator
 
 
 @pytest.mark.parametrize(
@@ -480,13 +509,27 @@ def test_a_model_is_stopped_once_and_before_it_is_made_anew():
 
 def test_a_model_that_failed_is_not_stopped_and_its_neighbours_are():
     said = []
-    bad, good = Told(step=lambda m: 1 / 0, stop=lambda m: said.append("bad"), name="bad"), Selecting(count=1)
+
+    def joined():
+        said.append("end of bad")
+        raise ValueError("which nobody needs to know")
+
+    bad = Told(start=lambda m: setattr(m, "join", joined), step=lambda m: 1 / 0, stop=lambda m: said.append("bad"), name="bad")
+    good = Selecting(count=1)
     other = Told(stop=lambda m: said.append("good"))
     bad.s_out.connect(good.one)
     other.s_out.connect(good.two)
     with pytest.raises(ProcessFailed, match="Told 'bad' failed in step 1"):
         run(good, 2, Loihi2SimCfg())
-    assert said == ["good"]
+    assert said == ["end of bad", "good"]
+
+
+def test_a_model_that_ends_its_greenlet_is_named():
+    def leaves(model):
+        raise greenlet.GreenletExit
+
+    with pytest.raises(ProcessFailed, match=r"Told 'bad' failed in step 1(.|\n)*raised greenlet\.GreenletExit"):
+        recorded(Told(step=leaves, name="bad"))
 
 
 def test_a_model_that_fails_when_it_is_stopped_is_told_of():

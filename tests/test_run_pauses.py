@@ -14,9 +14,13 @@ pytest.importorskip("lava.magma", reason="needs lava-nc")
 pytest.importorskip("greenlet", reason="needs greenlet")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
+import greenlet
 from graphs import FIXED, FLOAT, learning
+from lava.magma.compiler.channels.pypychannel import CspSelector
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND
+from lava.proc.dense.process import Dense
 from lava.proc.io.injector import Injector
 from lava.proc.io.sink import Read
 from lava.proc.io.sink import RingBuffer as Sink
@@ -24,7 +28,7 @@ from lava.proc.lif.process import LIF
 from told.process import Choosing, Told
 
 from lava_1m1t1r.errors import InputError
-from lava_1m1t1r.run import InProcess, NotRunning, ProcessFailed, Recorder, guarded
+from lava_1m1t1r.run import Deadlock, InProcess, NotRunning, ProcessFailed, Recorder, guarded
 
 pytestmark = pytest.mark.lava
 CFG, FLOATING = Loihi2SimCfg(), Loihi2SimCfg(select_tag=FLOAT)
@@ -525,6 +529,85 @@ def test_a_pause_takes_what_was_sent_to_a_model_that_looks_several_times_in_a_st
 
 
 # -- in Lava's own runtime ---------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_an_asynchronous_model_selects_between_a_port_and_its_commands(runner, models):
+    """It waited for a message alone, and was told of a deadlock when the others had been paused."""
+
+    def adds(model):
+        selector, port = CspSelector(), model.a_in.csp_ports[0]
+        while selector.select((port, lambda: True), (model.service_to_process, lambda: False)):
+            model.x += port.recv()
+
+    told, free = Told(step=pausing(4)), models.Free(adds)
+    told.s_out.connect(free.a_in)
+    with entered(runner, told) as session:
+        session.run(10)
+        assert session.get(free.x) == [1 + 2 + 3 + 4]
+
+
+@BOTH
+def test_an_asynchronous_model_waits_for_a_command(runner, models):
+    def waits(model):
+        command = CspSelector().select((model.service_to_process, model.service_to_process.peek))
+        model.x += 1 + int(command[0] == MGMT_COMMAND.PAUSE[0])
+
+    told, free, sink = Told(step=pausing(2)), models.Free(waits), models.Looking()
+    told.s_out.connect(sink.b_in)
+    free.a_out.connect(sink.a_in)
+    with entered(runner, told) as session:
+        session.run(10)
+        assert session.get(free.x) == [2]
+
+
+def test_a_command_that_nobody_sends_is_a_deadlock(models):
+    free, sink = models.Free(lambda model: [model.service_to_process.recv() for _ in range(2)]), models.Looking(0)
+    free.a_out.connect(sink.a_in)
+    with entered(InProcess, free) as session, pytest.raises(Deadlock, match="Free '.*' waits for a command"):
+        session.run(10)
+
+
+@BOTH
+def test_a_model_selects_a_port_that_has_room(runner, models):
+    """Of 70 messages, a channel holds 64; who takes them waits for others first, one after the other."""
+
+    def fills(model):
+        port = model.s_out.csp_ports[0]
+        for k in range(70):
+            CspSelector().select((port, lambda k=k: port.send(np.full(1, float(k)))))
+        return np.nan
+
+    def adds(model):
+        model.b_in.recv()
+        for _ in range(70):
+            model.x += model.a_in.recv()
+
+    told, free, first = Told(step=fills), models.Free(adds), Told(step=lambda m: 1)
+    told.s_out.connect(free.a_in)
+    end = first.s_out
+    for _ in range(4):
+        relay = models.Free(lambda model: model.a_out.send(model.a_in.recv()))
+        end.connect(relay.a_in)
+        end = relay.a_out
+    end.connect(free.b_in)
+    with entered(runner, told) as session:
+        session.run(1)
+        assert session.get(free.x) == [sum(range(70))]
+
+
+@BOTH
+def test_a_model_waits_in_a_greenlet_of_its_own(runner, models):
+    def adds(model):
+        for _ in range(3):
+            model.x = 10 * model.x + greenlet.greenlet(model.a_in.recv).switch()
+
+    told, relay, free = Told(step=lambda m: m.time_step), Dense(weights=np.eye(1), num_message_bits=8), models.Free(adds)
+    told.s_out.connect(relay.s_in)
+    relay.a_out.connect(free.a_in)
+    with entered(runner, told, FLOATING) as session:
+        session.run(4)
+        assert session.get(free.x) == [12]
 
 
 def test_a_var_is_read_where_its_value_can_be_sent_whatever_its_type_says():

@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("lava.magma")
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
+from asking.models import AskedModel
 from asking.process import Adder, Asked, Poller, Reader
 from lava.magma.core.process.process import LogConfig, ProcessServer
 from lava.magma.core.process.variable import VarServer
@@ -267,6 +268,20 @@ def test_requests_after_the_last_step_of_a_paused_run_end_no_step():
     with InProcess(asked, FIXED, timeout=60) as session:
         assert session.run(6, record=[asked.n])[asked.n].ravel().tolist() == [1, 2]
         assert session.get(poller.reads) == [20]
+
+
+@pytest.mark.parametrize("runner", [InProcess, guarded])
+def test_a_model_answers_requests_in_a_way_of_its_own(runner, monkeypatch):
+    def answer(model, port):
+        model.n += 100
+        port.service()
+
+    monkeypatch.setattr(AskedModel, "_handle_var_port", answer)
+    asked, reader = Asked(), Reader()
+    reader.ref.connect(asked.port)
+    with runner(asked, FIXED, timeout=60) as session:
+        session.run(4)
+        assert session.get(reader.seen)[:4].tolist() == [101, 202, 303, 404]
 
 
 def test_a_refport_sets_the_states_of_neurons_as_a_user_does():

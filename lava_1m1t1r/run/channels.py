@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
@@ -89,6 +89,8 @@ def received(data, source: str, shape: tuple[int, ...], dtype: np.dtype) -> np.n
 class _Port:
     """Port with what both ends share; it derives from classes of Lava only for Lava's isinstance checks."""
 
+    channel: Any  # a Channel; None of a port that has none
+
     def __init__(self, channel: Channel, name: str):
         self.channel = channel
         self._name = name
@@ -116,35 +118,27 @@ class _Port:
         """Nothing to end."""
 
 
-class SendPort(_Port, CspSendPort):
-    """Sending end."""
-
-    def send(self, data):
-        channel = self.channel
-        item = channel.copied(data)
-        while len(channel.items) >= channel.size:
-            channel.sender = channel.hub.current
-            channel.hub.block(channel)
-        channel.items.append(item)
-        if channel.feeder is not None:
-            channel.feeder.sent = True
-        if channel.receiver is not None:
-            channel.hub.wake(channel.receiver)
-            channel.receiver = None
-
-    def probe(self):
-        channel = self.channel
-        if len(channel.items) >= channel.size:
-            channel.hub.give_way()
-        return len(channel.items) < channel.size
-
-
-class RecvPort(_Port, CspRecvPort):
-    """Receiving end.
+class ModelPort(_Port):
+    """A model's end of a channel.
 
     Lava's CspSelector sets itself as the ``observer`` of the ports that it selects from. It asks each of them, then waits for another
-    thread to tell it of a message. Here the model waits when it asks.
+    thread to tell it of a message, or of room for one. Here the model waits when it asks.
     """
+
+    _observer = None
+
+    @property
+    def hub(self) -> Executor:
+        """Who runs something else meanwhile."""
+        raise NotImplementedError
+
+    def is_free(self) -> bool:
+        """Whether the model need not wait here."""
+        raise NotImplementedError
+
+    def awaited_by(self, task: Task | None) -> None:
+        """Note which model, if any, is to be woken when the port is free."""
+        raise NotImplementedError
 
     @property
     def observer(self):
@@ -153,46 +147,89 @@ class RecvPort(_Port, CspRecvPort):
     @observer.setter
     def observer(self, observer):
         self._observer = observer
-        task = self.channel.hub.current
+        task = self.hub.current
         if task is not None:
-            task.selects = tuple(channel for channel in task.selects if channel is not self.channel)
+            task.selects = tuple(port for port in task.selects if port is not self)
             if observer is not None:
-                task.selects += (self.channel,)
+                task.selects += (self,)
 
-    _observer = None
+    def probe(self):
+        if not self.is_free():
+            if self._observer is not None:
+                self.hub.block_at_any()
+            else:
+                self.hub.give_way()
+        return self.is_free()
+
+    def wait(self):
+        """Let others run until the port is free."""
+        while not self.is_free():
+            self.awaited_by(self.hub.current)
+            self.hub.block(self.channel)
+
+
+class SendPort(ModelPort, CspSendPort):
+    """Sending end."""
+
+    channel: Channel
+
+    @property
+    def hub(self):
+        return self.channel.hub
+
+    def is_free(self):
+        return len(self.channel.items) < self.channel.size
+
+    def awaited_by(self, task):
+        self.channel.sender = task
+
+    def send(self, data):
+        channel = self.channel
+        item = channel.copied(data)
+        if len(channel.items) >= channel.size:
+            self.wait()
+        channel.items.append(item)
+        if channel.feeder is not None:
+            channel.feeder.sent = True
+        if channel.receiver is not None:
+            channel.hub.wake(channel.receiver)
+            channel.receiver = None
+
+
+class RecvPort(ModelPort, CspRecvPort):
+    """Receiving end."""
+
+    channel: Channel
+
+    @property
+    def hub(self):
+        return self.channel.hub
+
+    def is_free(self):
+        return bool(self.channel.items)
+
+    def awaited_by(self, task):
+        self.channel.receiver = task
 
     @property
     def _queue(self):
         return self.channel
 
     def peek(self):
-        channel = self.channel
-        while not channel.items:
-            channel.receiver = channel.hub.current
-            channel.hub.block(channel)
-        return channel.items[0].copy()
+        self.wait()
+        return self.channel.items[0].copy()
 
     def recv(self):
         channel = self.channel
         items = channel.items
-        while not items:
-            channel.receiver = channel.hub.current
-            channel.hub.block(channel)
+        if not items:
+            self.wait()
         item = items.popleft()
         channel.hub.progressed()
         if channel.sender is not None:
             channel.hub.wake(channel.sender)
             channel.sender = None
         return item
-
-    def probe(self):
-        channel = self.channel
-        if not channel.items:
-            if self._observer is not None:
-                channel.hub.block_at_any()
-            else:
-                channel.hub.give_way()
-        return bool(channel.items)
 
 
 class ExternalChannel(Channel):
@@ -315,20 +352,42 @@ class Replies(_Port, CspSendPort):
         self.last = int(data[0])
 
 
-class Commands(_Port, CspRecvPort):
+class Commands(ModelPort, CspRecvPort):
     """An asynchronous model's port from its RuntimeService: brings the step count of a run, and the wish to pause or stop it."""
 
-    def __init__(self, hub: Executor):
-        self.hub = hub
-        self.pending: deque[np.ndarray] = deque()
+    channel = None
 
-    def probe(self):
-        if not self.pending:
-            self.hub.give_way()
-        return bool(self.pending)
+    def __init__(self, hub: Executor):
+        self._hub = hub
+        self._pending: deque[np.ndarray] = deque()
+        self._waiting: Task | None = None
+
+    @property
+    def hub(self):
+        return self._hub
+
+    def is_free(self):
+        return bool(self._pending)
+
+    def awaited_by(self, task):
+        self._waiting = task
+
+    def clear(self) -> None:
+        """Forget what nobody took."""
+        self._pending.clear()
+        self._waiting = None
+
+    def put(self, command: np.ndarray) -> None:
+        """Bring a command."""
+        self._pending.append(command)
+        if self._waiting is not None:
+            self._hub.wake(self._waiting)
+            self._waiting = None
 
     def peek(self):
-        return self.pending[0]
+        self.wait()
+        return self._pending[0]
 
     def recv(self):
-        return self.pending.popleft()
+        self.wait()
+        return self._pending.popleft()

@@ -10,6 +10,7 @@ import random
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from multiprocessing.managers import BaseProxy
 from multiprocessing.sharedctypes import SynchronizedBase
 from types import BuiltinMethodType, ModuleType, TracebackType
@@ -35,7 +36,7 @@ _OF_C = ctypes.c_int.__mro__[2]
 """Base class of all objects of ctypes."""
 
 
-def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProcessBuilder:
+def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> tuple[PyProcessBuilder, list[Iterator]]:
     """Copy a builder's parameters and initial values, so that its model cannot change the user's or a neighbour's.
 
     What is one object stays one, also where parameters and initial values share it, and views of one array see each other's changes.
@@ -54,21 +55,29 @@ def own_copies(builder: PyProcessBuilder, shared: dict[int, object]) -> PyProces
     shared : dict
         ``id(object): object`` of what must not be copied: the Processes of the graph, their ports and Vars.
 
+    Returns
+    -------
+    builder : PyProcessBuilder
+        The copy.
+    drawn : list of Iterator
+        Iterators that could not be copied: who draws from them leaves less for others.
+
     Raises
     ------
     InputError
         For objects that hold one another more deeply than Python can follow.
     """
     own = copy.copy(builder)
+    drawn: list[Iterator] = []
     values = {name: var.value for name, var in builder.vars.items()}
-    given, values = _copied((parameters(builder), values), shared)
+    given, values = _copied((parameters(builder), values), shared, drawn)
     own.proc_params = copy.copy(builder.proc_params)
     own.proc_params._parameters = given
     own.vars = {}
     for name, var in builder.vars.items():
         own.vars[name] = var = copy.copy(var)
         var.value = values[name]  # Lava copies it for models that hold an array, and hands it over to others
-    return own
+    return own, drawn
 
 
 def parameters(builder: PyProcessBuilder) -> dict[str, Any]:
@@ -87,12 +96,15 @@ class _Memo(dict):
         Ids of arrays that are copied wholly where one is a view of them.
     parts : Counter
         How many views were copied for themselves, by the ids of the arrays that they are views of.
+    drawn : list of Iterator
+        Iterators that are not copied. (Open files are processes' own in part: a forked one has its own buffer, but no place of its own.)
     """
 
     def __init__(self, shared: dict[int, object], kinds: set[Any], whole: set[int]):
         super().__init__({**_GLOBAL, **shared})
         self.kinds, self.whole = kinds, whole
         self.parts: Counter[int] = Counter()
+        self.drawn: list[Iterator] = []
         self.kept: list[Any] = []  # what may be temporary: another object would get its id
 
     def torn(self) -> set[int]:
@@ -107,6 +119,8 @@ class _Memo(dict):
                 value = frame.f_locals["x"]
                 if type(value) in self.kinds or id(value) in self.kinds or _is_shared(value):
                     self[key] = found = value
+                    if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
+                        self.drawn.append(value)
                 elif isinstance(value, np.ndarray):
                     self[key] = found = _copied_array(value, self)
                     self.kept.append(value)
@@ -119,7 +133,17 @@ class _Memo(dict):
                 elif type(value) in _BITS:
                     self[key] = found = _copied_bits(value, self)
                     self.kept.append(value)
+                elif _is_torchs_generator(value):
+                    self[key] = found = type(value)(device=value.device)
+                    found.set_state(value.get_state())
+                    self.kept.append(value)
         return found
+
+
+def _is_torchs_generator(value: Any) -> bool:
+    """Whether ``value`` is a generator of torch's, which cannot be copied before torch 2.4, and not the one behind ``torch.rand``."""
+    torch = sys.modules.get("torch")
+    return torch is not None and type(value) is torch.Generator and value is not torch.default_generator
 
 
 def _copied_method(method: BuiltinMethodType, memo: _Memo) -> Any:
@@ -167,7 +191,11 @@ def _memory(value: Any) -> Any:
     return value
 
 
-def _copied(value: tuple[dict[str, Any], ...], shared: dict[int, object]) -> tuple[dict[str, Any], ...]:
+def _copied(
+    value: tuple[dict[str, Any], ...], shared: dict[int, object], drawn: list[Iterator] | None = None
+) -> tuple[dict[str, Any], ...]:
+    """Copy what the dicts hold; ``drawn`` receives the iterators that could not be copied."""
+    drawn = [] if drawn is None else drawn
     kinds: set[Any] = set()
     whole: set[int] = set()
     for _ in range(_MOST_KINDS):
@@ -176,6 +204,7 @@ def _copied(value: tuple[dict[str, Any], ...], shared: dict[int, object]) -> tup
             copied = copy.deepcopy(value, memo)
             torn = memo.torn()
             if whole or not torn:
+                drawn += memo.drawn
                 return copied
             whole = torn
         except Exception as error:
@@ -188,14 +217,17 @@ def _copied(value: tuple[dict[str, Any], ...], shared: dict[int, object]) -> tup
                 break
             # of tensors some can be copied: those that are no results of others that learn
             kinds.add(id(culprit) if kind.__module__.partition(".")[0] == "torch" else kind)
-    return tuple({name: _alone(item, shared) for name, item in part.items()} for part in value)
+    return tuple({name: _alone(item, shared, drawn) for name, item in part.items()} for part in value)
 
 
-def _alone(value: Any, shared: dict[int, object]) -> Any:
+def _alone(value: Any, shared: dict[int, object], drawn: list[Iterator]) -> Any:
+    memo = _Memo(shared, set(), set())
     try:
-        return copy.deepcopy(value, _Memo(shared, set(), set()))
+        copied = copy.deepcopy(value, memo)
     except Exception:
-        return value
+        copied, memo.drawn = value, [value] if isinstance(value, Iterator) else []
+    drawn += memo.drawn
+    return copied
 
 
 def _copying(trace: TracebackType | None) -> list[Any]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lava.magma.compiler.builders.py_builder import PyProcessBuilder
-from lava.magma.core.model.py.model import PyAsyncProcessModel, PyLoihiProcessModel
+from lava.magma.core.model.py.model import AbstractPyProcessModel, PyAsyncProcessModel, PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyVarPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, enum_to_np
 from lava.proc.io.injector import PyLoihiInjectorModel, PyLoihiInjectorModelAsync
 
+from ..errors import InputError
 from .alarm import comes_from_outside
-from .channels import Channel, Commands, Replies
+from .channels import Channel, Commands, ModelPort, Replies
 from .copies import own_copies
 from .failures import ProcessFailed, title
 from .random_streams import OwnRandom, users_random
@@ -59,8 +61,10 @@ class Task:
     domain : Domain
         Who tells it what to do next; a Domain says so to its tasks.
     waits_at : Channel or None
-    selects : tuple of Channel
+    selects : tuple of ModelPort
         Those that a CspSelector of the model waits at.
+    place : greenlet
+        Where it goes on: in its own greenlet, or in one that the model has made.
     """
 
     def __init__(self, hub: Executor, process: AbstractProcess, builder: PyProcessBuilder):
@@ -70,24 +74,42 @@ class Task:
         self.replies = Replies()
         self.commands = Commands(hub)
         self.greenlet: greenlet  # while a run goes on
+        self.place: greenlet
         self.domain: Domain
         self.begun = self.sent = self.idle = True
         self.waits_at: Channel | None = None
-        self.selects: tuple[Channel, ...] = ()
+        self.selects: tuple[ModelPort, ...] = ()
         self.work: Callable[[], None]
 
-    def build(self, shared: dict[int, object]) -> None:
-        """Make the model, in its own random stream and context, as Lava's builder does."""
+    def build(self, shared: dict[int, object], owners: dict[int, Task]) -> None:
+        """Make the model, in its own random stream and context, as Lava's builder does.
+
+        Parameters
+        ----------
+        shared : dict
+            See :func:`own_copies`.
+        owners : dict
+            The models of iterators that cannot be copied, by the iterators' ids; this one's are added.
+        """
         self.random = OwnRandom()
         self.context = own_context()
         self.ended = False
-        self.model = self._in_its_process(lambda: own_copies(self.builder, shared).build(), "could not be built")
+        failed = "could not be built"
+        own, drawn = self._in_its_process(lambda: own_copies(self.builder, shared), failed)
+        for iterator in drawn:
+            owner = owners.setdefault(id(iterator), self)
+            if owner is not self:
+                raise InputError(
+                    f"{owner.name} and {self.name} were given one {type(iterator).__name__}, {iterator!r}, which cannot be copied: here "
+                    "they would share its values, while in Lava's own runtime each gets all of them. Give each one of its own."
+                )
+        self.model = self._in_its_process(own.build, failed)
         if isinstance(self.model, (PyLoihiInjectorModel, PyLoihiInjectorModelAsync)):
             self.model._p_to_pm_dst_port = self.replies  # Lava's finaliser joins one, and nothing in Lava makes it
         self.model.process_to_service = self.replies
         self.model.service_to_process = self.commands
         self.handlers = self.model._cmd_handlers
-        self.commands.pending.clear()
+        self.commands.clear()
 
     def tell_of_vars(self) -> None:
         """Tell the model that a Var was set from outside, so that it can recompute what depends on it."""
@@ -102,10 +124,17 @@ class Task:
     def call(self, method: Callable[[], None], failed: str) -> None:
         """Call a method of the model outside of a run."""
         with users_random(self.hub.random_start), self.hub.settings:
-            self._in_its_process(method, failed)
+            self._in_its_process(method, failed, self.failed)
 
-    def _in_its_process(self, function: Callable[[], Any], failed: str) -> Any:
-        """Return ``function()``, called with the context, settings and random numbers of the model's process."""
+    def failed(self) -> None:
+        """Note that the model has failed, and let it end what it has started, as Lava does: by ``join``, whose own failure nobody
+        needs to know."""
+        self.ended = True
+        with suppress(Exception):
+            self.context.run(self.model.join)
+
+    def _in_its_process(self, function: Callable[[], Any], failed: str, after: Callable[[], None] = lambda: None) -> Any:
+        """Return ``function()``, called with the context, settings and random numbers of the model's process; ``after`` it has failed."""
         self.random.enter()
         self.hub.settings.enter(self)
         try:
@@ -114,7 +143,9 @@ class Task:
             if comes_from_outside(error):
                 raise
             self.ended = True
-            raise ProcessFailed(f"{self.name} {failed}: {traceback.format_exc()}", (self.name,)) from error
+            text = f"{self.name} {failed}: {traceback.format_exc()}"
+            after()
+            raise ProcessFailed(text, (self.name,)) from error
         finally:
             self.hub.settings.leave(self)
             self.random.leave()
@@ -189,14 +220,14 @@ class Domain:
         asked = {task: ports for task in self.var_tasks if task.idle and (ports := task.requests())}
         for task, ports in asked.items():
             self.pending += 1
-            task.start(partial(_answer, ports))
+            task.start(partial(_answer, task.model, ports))
         return bool(asked)
 
 
-def _answer(ports: Sequence[PyVarPort]) -> None:
+def _answer(model: AbstractPyProcessModel, ports: Sequence[PyVarPort]) -> None:
     """Answer what has come to these ports by now, before what comes meanwhile: in Lava, too, who is answered and asks again comes later."""
     for port in ports:
-        port.service()
+        model._handle_var_port(port)
 
 
 class Turns:
@@ -334,15 +365,15 @@ class AsyncDomain(Domain):
         self.finished, self.wish = False, None
         self.pending = len(self.tasks)
         for task in self.tasks:
-            task.commands.pending.clear()
-            task.commands.pending.append(enum_to_np(steps, np.int64))
+            task.commands.clear()
+            task.commands.put(enum_to_np(steps, np.int64))
             task.start(task.handlers[MGMT_COMMAND.RUN[0]])
 
     def end_soon(self, wish: str) -> None:
         """Tell the models that are at work to pause or stop; those that look for it return."""
         for task in self.tasks:
             if not task.idle:
-                task.commands.pending.append(MGMT_COMMAND.STOP if wish == "stop" else MGMT_COMMAND.PAUSE)
+                task.commands.put(MGMT_COMMAND.STOP if wish == "stop" else MGMT_COMMAND.PAUSE)
 
     def done(self, task: Task) -> None:
         """A model has returned."""

@@ -13,12 +13,11 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from types import BuiltinMethodType, GeneratorType, MethodWrapperType
 from typing import TYPE_CHECKING, Any
 
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.compiler.executable import Executable
-from lava.magma.core.model.py.model import AbstractPyProcessModel
+from lava.magma.core.model.py.model import AbstractPyProcessModel, PyAsyncProcessModel, PyLoihiProcessModel
 from lava.magma.core.process.ports.ports import InPort, create_port_id
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND
@@ -40,6 +39,15 @@ _TOLD = 100
 """Number of times that a port tells a model that its run is over."""
 _LOOKS = 100
 """Number of times that models that only look at ports may all do so in vain before one who is not patient takes them to wait."""
+_LAVAS = (AbstractPyProcessModel, PyLoihiProcessModel, PyAsyncProcessModel)
+_OF_PROCESSES = {
+    "start": "in __init__ or in the first run_spk",
+    "run": "in __init__ or in the first run_spk",
+    "add_ports_for_polling": "in the phase that needs it",
+    "_get_var": "where the Var changes",
+    "_set_var": "in on_var_update",
+}
+"""Methods of models that only their processes call in Lava, and where their work can be done instead."""
 _DEAF: list[greenlet] = []
 """Greenlets of models that ignore that their run is over. They are kept, for greenlet would tell them once more when it is collected."""
 
@@ -92,29 +100,20 @@ class Executor:
     def _check_models(self, executable: Executable) -> None:
         """Refuse models that replace what their process does in Lava: here they have none, and it would not be called."""
         for process, builder in executable.proc_builders.items():
-            for name in ("start", "run"):
+            for name, instead in _OF_PROCESSES.items():
                 kind = builder.proc_model
-                lavas = getattr(kind, name) is getattr(AbstractPyProcessModel, name)
-                cure = "Do it in __init__ or in the first run_spk; or use lava_1m1t1r.run.guarded."
+                lavas = any(getattr(kind, name) is getattr(base, name) for base in _LAVAS)
+                cure = f"Do it {instead}; or use lava_1m1t1r.run.guarded."
                 place = f"{title(process)}: {kind.__name__}.{name}"
                 require(lavas, place, "be Lava's own, for nothing calls it in one process", "one of the model's", cure)
 
     def _check_parameters(self, executable: Executable) -> None:
-        owners: dict[int, AbstractProcess] = {}
         for process, builder in executable.proc_builders.items():
-            for name, value in parameters(builder).items():
+            for value in parameters(builder).values():
                 if isinstance(value, (CspSendPort, CspRecvPort)):
                     raise InputError(
                         f"{title(process)} was given a channel between operating-system processes for its ProcessModel "
                         f"{builder.proc_model.__name__}, which does not run in one process. Record the Var instead."
-                    )
-                in_c = isinstance(value, (BuiltinMethodType, MethodWrapperType))  # ``generator.send``, ``generator.__next__``
-                drawn = value.__self__ if in_c else value
-                owner = owners.setdefault(id(drawn), process) if isinstance(drawn, GeneratorType) else process
-                if owner is not process:
-                    raise InputError(
-                        f"{title(owner)} and {title(process)} were given one generator ({name}), which cannot be copied: here they would "
-                        "share its values, while in Lava's own runtime each gets all of them. Give each a generator of its own."
                     )
 
     def _connect(self, executable: Executable) -> None:
@@ -170,10 +169,11 @@ class Executor:
         for channel in self.channels:
             channel.clear()
         self.settings = Settings()
+        owners: dict[int, Task] = {}
         # every model starts from the state that the user left, as forked processes do
         with users_random() as self.random_start, self.settings:
             for task in self.tasks.values():
-                task.build(self._shared)
+                task.build(self._shared, owners)
 
     def stop(self, alarm: Alarm, seconds: float) -> None:
         """Let the models end what they have started, within ``seconds``; warn of those that fail at it."""
@@ -211,6 +211,7 @@ class Executor:
         for task in self.tasks.values():
             task.greenlet = self._greenlets.greenlet(task.loop)
             task.greenlet.gr_context = task.context
+            task.place = task.greenlet
         for domain in self.domains:
             domain.begin(steps)
 
@@ -304,12 +305,15 @@ class Executor:
             random.enter()
             settings.enter(task)
             try:
-                task.greenlet.switch()
+                place, task.place = task.place, task.greenlet
+                place.switch()
+                if task.greenlet.dead:  # which to a greenlet is no error
+                    raise RuntimeError("the model raised greenlet.GreenletExit")
             except BaseException as error:
                 if comes_from_outside(error):
                     raise
-                task.ended = True
                 text = f"{task.name} failed{_in_step(task)}: {traceback.format_exc()}"
+                task.failed()
                 raise ProcessFailed(text, (task.name,)) from error
             finally:
                 settings.leave(task)
@@ -320,33 +324,36 @@ class Executor:
                 self._hear_user()  # now, for others may go on for ever
         self.current = None
 
-    def block(self, channel: Channel) -> None:
-        """Called by a port that has to wait: let others run until it is woken."""
+    def block(self, channel: Channel | None) -> None:
+        """Called by a port that has to wait: let others run until it is woken. ``channel``: its own; None: it brings commands."""
         task = self.current
         if task is None:
             here = self._greenlets.getcurrent()
             here.refused = getattr(here, "refused", 0) + 1
             if here.refused > _TOLD and here.parent is not None:  # it excepts everything, and would go on for ever
                 here.parent.switch()
-            raise Deadlock(f"nothing runs, and the port would wait: {channel.sink} from {channel.source}")
+            where = "it brings commands" if channel is None else f"{channel.sink} from {channel.source}"
+            raise Deadlock(f"nothing runs, and the port would wait: {where}")
         task.waits_at = channel
-        if channel.feeder is not None and not channel.feeder.begun:
+        if channel is not None and channel.feeder is not None and not channel.feeder.begun:
             task.domain.waits(task, channel.feeder)
+        task.place = self._greenlets.getcurrent()
         self.greenlet.switch()
 
     def block_at_any(self) -> None:
-        """Called by a port of several that a model selects from: let others run until there is a message at one of them."""
+        """Called by a port of several that a model selects from: let others run until one of them is free."""
         task = self.current
-        if task is None or not task.selects or any(channel.items for channel in task.selects):
+        if task is None or not task.selects or any(port.is_free() for port in task.selects):
             return
-        for channel in task.selects:
-            channel.receiver = task
-        self.block(next((channel for channel in task.selects if isinstance(channel, ExternalChannel)), task.selects[0]))
+        for port in task.selects:
+            port.awaited_by(task)
+        channels = [port.channel for port in task.selects if port.channel is not None]
+        self.block(next((channel for channel in channels if isinstance(channel, ExternalChannel)), channels[0] if channels else None))
 
     def wake(self, task: Task) -> None:
         """Wake ``task``: the port that it waits at is free."""
-        for channel in task.selects:
-            channel.receiver = None  # it waits at none any more
+        for port in task.selects:
+            port.awaited_by(None)  # it waits at none any more
         self.ready.append(task)
 
     def give_way(self) -> None:
@@ -355,6 +362,7 @@ class Executor:
             self.looks += 1
             if self.ready or self._looked_enough():
                 self.ready.append(self.current)
+                self.current.place = self._greenlets.getcurrent()
                 self.greenlet.switch()
 
     def _looked_enough(self) -> bool:
@@ -389,7 +397,8 @@ class Executor:
 
     def _deadlock(self) -> None:
         waiting = [t for t in self.tasks.values() if not t.idle]
-        lines = [f"  {t.name} {t.waits_at.waiting(t)}" for t in waiting if t.waits_at is not None]
+        why = "waits for a command, such as to pause"
+        lines = [f"  {t.name} {why if t.waits_at is None else t.waits_at.waiting(t)}" for t in waiting]
         message = "\n".join(["no Process can go on: each waits for a message that nobody will send.", *lines])
         raise Deadlock(message, tuple(t.name for t in waiting))
 

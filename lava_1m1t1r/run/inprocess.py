@@ -71,7 +71,8 @@ class InProcess:
 
     - variables of modules, classes and functions (what a function given as a parameter closes over), and the current folder;
     - the random numbers of libraries other than numpy and Python (torch), and settings other than those named above;
-    - generators and objects with a ``__del__`` that a Process was given. They go on where the last run left them, after a ``reset``, too;
+    - generators and objects with a ``__del__`` that a Process was given. They go on where the last run left them, after a ``reset``, too
+      (a generator that two Processes were given is refused);
     - plain ``object()``s, members of Enums, classes and functions that a Process was given, and what Python's ``copy`` cannot copy
       (mapping proxies, views of dicts, memoryviews). All else is a copy, as its class makes one, and so not ``is`` your own;
     - threads that a model starts: daemons go on after the session, while in Lava they end with the model's process.
