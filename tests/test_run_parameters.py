@@ -10,6 +10,7 @@ import gc
 import io
 import math
 import multiprocessing
+import multiprocessing.managers
 import queue
 import random
 import sys
@@ -197,6 +198,15 @@ def test_what_holds_a_generator_is_refused_as_it_is(hold):
     other.s_out.connect(both.two)
     with pytest.raises(InputError, match="were given one generator, <generator object"):
         run(both, 1, Loihi2SimCfg())
+
+
+def test_iterators_that_processes_share_are_everybodys(tmp_path):
+    drawn: list = []
+    (tmp_path / "lines").write_text("one")
+    with open(tmp_path / "lines") as file:
+        given = {"proxy": object.__new__(multiprocessing.managers.IteratorProxy), "file": file, "own": (x for x in range(3))}
+        copies._copied((given,), {}, drawn)
+    assert drawn == [given["own"]]
 
 
 def test_a_generator_of_torchs_belongs_to_each_model():

@@ -97,7 +97,7 @@ class _Memo(dict):
     parts : Counter
         How many views were copied for themselves, by the ids of the arrays that they are views of.
     drawn : list of Iterator
-        Iterators that are not copied. (Open files are processes' own in part: a forked one has its own buffer, but no place of its own.)
+        Iterators that are not copied, but for those that forked processes share, too: open files have one place in all of them.
     """
 
     def __init__(self, shared: dict[int, object], kinds: set[Any], whole: set[int]):
@@ -119,7 +119,7 @@ class _Memo(dict):
                 value = frame.f_locals["x"]
                 if type(value) in self.kinds or id(value) in self.kinds or _is_shared(value):
                     self[key] = found = value
-                    if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
+                    if isinstance(value, Iterator) and not isinstance(value, (io.IOBase, BaseProxy)):
                         self.drawn.append(value)
                 elif isinstance(value, np.ndarray):
                     self[key] = found = _copied_array(value, self)
