@@ -230,6 +230,7 @@ def trains(args, words):
         trains(["train", "--spread", "1.5"], "--spread must be a finite number and >= 0 and <= 1; got 1.5"),
         trains(["train", "--channel-shift=-1"], "--channel-shift must be a whole number from 0"),
         trains(["train", "--channel-shift", "3", "--no-augmentation"], "--channel-shift must not be used with --no-augmentation"),
+        trains(["train", "--data", "x.h5", "--leave-out", "1", "--validate", "1"], "--validate must be another speaker than --leave-out"),
         (["bench", "device", "--repeats", "99999999999"], "--repeats must be a whole number from 1"),
         (["simulate", "shipped", "-o", "spikes.csv"], "--out must be a file ending in .npz"),
     ],

@@ -376,11 +376,12 @@ def test_utterances_that_training_has_heard_are_told_and_a_copy_is_no_test_set(t
     load(tmp_path, train=train, both=both)
     assert "2 of 11 utterances of the test set (the file both.h5) are in the training set, too" in capsys.readouterr().err
     silent = EventSet.from_utterances([(train[0].times, train[0].units), ([], [])], [0, 1], keys=train.keys)
-    load(tmp_path, train=train, silent=silent)
-    assert "1 of 2 utterances of the test set" in capsys.readouterr().err
+    mixed = silent.joined(other[:1])
+    load(tmp_path, train=train, mixed=mixed)
+    assert "1 of 3 utterances of the test set" in capsys.readouterr().err
     load(tmp_path, trained=silent, silent=EventSet.from_utterances([([], []), (other[0].times, other[0].units)], [0, 1], keys=train.keys))
     assert capsys.readouterr().err == ""  # that both hold an empty one tells of nothing
-    for copy in (train, train[[4, 2, 7]], as_stored(train)):
+    for copy in (train, train[[4, 2, 7]], as_stored(train), silent):
         with pytest.raises(InputError, match=r"train: the test set \(the file copy.h5\) must hold other utterances than the training set"):
             load(tmp_path, train=train, copy=copy)
 

@@ -225,10 +225,12 @@ def test_what_is_like_the_networks_data_raises_no_hint(small_file, tmp_path, cap
         assert "hint" not in told and f" {number} of 70 bins of 10 ms, " in out
     two = write_shd(tmp_path / "two.h5", spoken((2, 2, 2), 2))
     assert cli.main(["evaluate", str(tmp_path / "three.net"), "--data", str(two), "--steps", "70"]) == 0
-    assert (
-        "hint: the data hold 2 classes, numbered up to 1, the network has 3 outputs. Was it trained on other data?"
-        in capsys.readouterr().err
-    )
+    hint = "hint: the data hold 2 classes, numbered up to 1, the network has 3 outputs. Was it trained on other data?"
+    assert hint in capsys.readouterr().err
+    for name, told in (("two", False), ("another", True)):  # of the test set of its own training, too
+        (tmp_path / "results.json").write_text(json.dumps({"files": {"test_data": f"{name}.h5"}}))
+        assert cli.main(["evaluate", str(tmp_path / "three.net"), "--data", str(two), "--steps", "70"]) == 0
+        assert (hint in capsys.readouterr().err) == told
 
 
 def test_fewer_classes_than_outputs_are_told_in_a_line(small_file, tmp_path):

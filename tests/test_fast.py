@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -309,8 +310,8 @@ def test_a_streams_output_has_the_type_of_the_batchs(readout, rng):
 
 def test_a_stream_takes_one_step_at_a_time(rng):
     stream = Stream(made(rng))
-    for frame in (np.zeros((1, 17), int), np.zeros((17, 1), int), np.int64(0)):
-        with pytest.raises(InputError, match=r"frame must have shape \(C,\): one step; got \("):
+    for frame in (np.zeros((1, 17), int), np.zeros((17, 1), int), np.int64(0), np.zeros(16, int)):
+        with pytest.raises(InputError, match=rf"frame must have shape \(17,\): one step of .* channels; got {re.escape(str(frame.shape))}"):
             stream.step(frame)
 
 

@@ -27,6 +27,28 @@ def test_a_longer_refractory_period_is_the_resistors():
     assert "3 times its R_c" in longer.device_text and "R_c," not in Task("t").device_text
 
 
+@pytest.mark.parametrize("name", [name for name in presets.names() if getattr(presets, name).mu_ctoc == 0])
+def test_an_input_turns_each_device_on(name):
+    """Of Fig. 4's, which 1.2 V do not turn on, every network was silent."""
+    task = Task("t", preset=name)
+    most = task.step.v_in_max
+    assert not task.step.silence and most >= 1.2 and (most > 1.2) == (name == "ZHAO2025_FIG4")
+    assert most > 1.2 * max(task.step.device.turn_on_voltages) or most == 1.2
+
+
+def test_a_network_of_a_device_of_high_voltages_fires(tmp_path):
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy(preset="ZHAO2025_FIG4", learning_rate=0.1, epochs=30)
+    net = network.m1t1r(task)
+    found = fit.fit(net, task, frames, tmp_path, progress=False)
+    assert found.curve[-1]["train_accuracy"] > 0.9
+    net.eval().export(tmp_path / "high.net")
+    exported = schema.read(tmp_path / "high.net")
+    assert exported.layers[0].step.v_in_max == task.step.v_in_max
+    assert FastNetwork(exported).run(frames.dense(), record="spikes").layers[0].spikes.any()
+
+
 def test_recurrent_delays_are_drawn_from_none_to_the_largest():
     from lava_1m1t1r.recipes import network
 

@@ -189,8 +189,9 @@ def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None
     return steps if net.dt in (None, task.get("dt")) and isinstance(steps, int) and 1 <= steps <= MOST else None
 
 
-def _numbered(events: Any, net: Any, matters: bool = True) -> Any:
-    """Events with their classes numbered as in the network, if it has class names; prints a hint where the data do not seem to match.
+def _numbered(events: Any, net: Any, name: str, matters: bool = True) -> Any:
+    """Events of the data called ``name`` with their classes numbered as in the network, if it has class names; prints a hint where they do
+    not seem to match.
 
     Names that the network does not have may be its own in other words, and go by their numbers: unless others show that these differ,
     which is refused where the number ``matters``.
@@ -211,6 +212,8 @@ def _numbered(events: Any, net: Any, matters: bool = True) -> Any:
         own, known = (f"({len(some)}: {listed(some, 3)})" for some in (names, net.classes))
         which = f": it has no {listed(others, 3)}" if len(others) < len(names) else ""
         text = f"the classes of the data {own} are not those of the network {known}{which}"
+    elif max(found, default=-1) < net.outputs and _is_known(net, name):
+        return events  # whose last classes nobody says
     elif max(found, default=-1) + 1 != net.outputs:
         outputs = counted(net.outputs, "output")
         text = f"the data hold {counted(len(found), 'class')}, numbered up to {max(found, default=-1)}, the network has {outputs}"
@@ -288,7 +291,7 @@ def _training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any
 
     if args.stranger is None:
         split = data.load(args.data, args.leave_out)
-        _numbered(split.train, net, matters=False)  # tells where these are not the data of its training
+        _numbered(split.train, net, split.name, matters=False)  # tells where these are not the data of its training
         return split.train, split.test, split.name, split.held_out, split.name
     heard, training = data.read_shd(path_of(args.stranger, "--stranger")), None
     name = trained_on = data.name_of(args.stranger)
@@ -303,7 +306,7 @@ def _training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any
             training, trained_on = split.train, split.name
         else:
             training, trained_on = data.read_shd(args.data), data.name_of(args.data)
-        _numbered(training, net, matters=False)
+        _numbered(training, net, trained_on, matters=False)
     return training, heard, name, "all of it", trained_on
 
 
@@ -331,7 +334,7 @@ def frames_to_test(args: argparse.Namespace, net: Any) -> Tested:
     task = task.replace(n_steps=data.steps_for(like_training, task, args.steps or known or trained))
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
     data.check_seconds(events, task)
-    events = _numbered(events, net)
+    events = _numbered(events, net, name)
     check_labels(events, net)
     if args.utterances:
         events = events[data.first_of_each(events.labels, args.utterances)]

@@ -181,9 +181,9 @@ def run(args: argparse.Namespace) -> int:
     check_whole(args, epochs=1, steps=1, patience=1, channel_shift=0)
     start = None if args.start is None else _start_of(args)
     asked = _asked(args)
-    require(
-        args.channel_shift is None or not args.no_augmentation, "--channel-shift", "not be used with --no-augmentation", args.channel_shift
-    )
+    require(not (args.channel_shift and args.no_augmentation), "--channel-shift", "not be used with --no-augmentation", args.channel_shift)
+    heard = args.validate is None or args.validate != args.leave_out
+    require(heard, "--validate", "be another speaker than --leave-out, which the test set is of", args.validate)
     require(args.synthetic is None or args.data is not None, "--synthetic", "be used with --data", args.synthetic)
     for name in ("recorded_at", "language"):
         given = getattr(args, name)

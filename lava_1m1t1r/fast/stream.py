@@ -53,7 +53,8 @@ class Stream:
         """
         self._check_whole()
         frame = array_of(frame, "frame", "hold numbers: whole spike counts (C,)")
-        require(frame.ndim == 1, "frame", "have shape (C,): one step", frame.shape)
+        channels = self.network.net.inputs
+        require(frame.shape == (channels,), "frame", f"have shape ({channels},): one step of the network's channels", frame.shape)
         out = check_frames(frame[None, None], self.network.net)[0]
         if self._lines is not None:
             out = self._lines.due(out[0])[None]

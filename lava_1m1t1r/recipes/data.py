@@ -96,9 +96,8 @@ def load(
         return Split(train, held, SPOKEN_DIGITS_NAME, voices_of(held))
     path = path_of(source, "source (--data)")
     if path.is_dir() or test is not None:
-        require(
-            leave_out is None, "leave_out (--leave-out)", "be used with one file, whose speaker it is", leave_out, "The test set is given."
-        )
+        cure = "The test set is given. Give its file as the data, to use those of one of its speakers."
+        require(leave_out is None, "leave_out (--leave-out)", "be used with one file, whose speaker it is", leave_out, cure)
     if path.is_dir():
         require(test is None, "test (--test-data)", "be used with one file", test)
         return _apart(_of_folder(path))
@@ -198,12 +197,12 @@ def _apart(split: Split, separate: bool = True) -> Split:
 
 
 def _require_others(name: str, what: str, spikes: list[bytes], of: str, known: EventSet, separate: bool = True) -> None:
-    """Tell how many utterances of a set, by their ``spikes``, are in another, too. Where it is ``separate``, one that holds nothing else
-    is refused."""
+    """Tell how many utterances of a set, by their ``spikes``, are in another, too. Where it is ``separate``, one that holds nothing else,
+    but perhaps empty utterances, is refused."""
     heard = set(_spikes_of(known)) - {b""}
     shared = sum(utterance in heard for utterance in spikes)
     if shared:
-        copy = shared == len(spikes) and separate
+        copy = shared == sum(map(bool, spikes)) and separate
         require(not copy, f"{name}: {what}", f"hold other utterances than the {of} set", f"{shared} of the same spikes")
         hint(f"{shared} of {len(spikes)} utterances of {what} are in the {of} set, too.")
 
@@ -283,7 +282,7 @@ class Frames:
         """Number and sizes of the utterances, of a task's frames; ``of_which`` stands after the number."""
         bins = f"{counted(task.n_steps, 'bin')} of {task.dt * 1e3:g} ms"
         utterances, classes = counted(len(self), "utterance"), counted(task.classes, "class")
-        return f"{utterances}{of_which} of {bins}, {task.channels} channels, {classes}"
+        return f"{utterances}{of_which} of {bins}, {counted(task.channels, 'channel')}, {classes}"
 
     @property
     def digest(self) -> str:

@@ -15,6 +15,9 @@ from ..program import StepParams, learnable
 from ..tables import TOO_FAST, TOO_SLOW
 
 MOST = 10**7
+HEADROOM = 1.25
+"""Largest input of a device that 1.2 V do not turn on, per its turn-on voltage without residue: for Fig. 4's device about the 2 V of the
+figure's pulses, and some more."""
 """Largest count of a task."""
 _WHOLE = (
     ("n_steps", 1, MOST),
@@ -128,10 +131,11 @@ class Task:
 
     @property
     def step(self) -> StepParams:
-        """The median neuron in network steps."""
+        """The median neuron in network steps. Inputs go beyond 1.2 V where no lower one turns the device on."""
         device = self.measured.scaled(self.slower)
         device = replace(device, r_control=self.refractory * device.r_control)
-        return StepParams(device, dt=self.dt, substeps=self.substeps, v_unit=self.v_unit)
+        step = StepParams(device, dt=self.dt, substeps=self.substeps, v_unit=self.v_unit)
+        return step.replace(v_in_max=max(step.v_in_max, HEADROOM * float(max(device.turn_on_voltages)))) if step.silence else step
 
     @property
     def lines(self) -> int:
