@@ -528,9 +528,6 @@ def test_a_pause_takes_what_was_sent_to_a_model_that_looks_several_times_in_a_st
         assert sent_and_paused(session, injector, 5) == 5
 
 
-# -- in Lava's own runtime ---------------------------------------------------------------------------------------------
-
-
 @BOTH
 def test_an_asynchronous_model_selects_between_a_port_and_its_commands(runner, models):
     """It waited for a message alone, and was told of a deadlock when the others had been paused."""
@@ -608,6 +605,9 @@ def test_a_model_waits_in_a_greenlet_of_its_own(runner, models):
     with entered(runner, told, FLOATING) as session:
         session.run(4)
         assert session.get(free.x) == [12]
+
+
+# -- in Lava's own runtime ---------------------------------------------------------------------------------------------
 
 
 def test_a_var_is_read_where_its_value_can_be_sent_whatever_its_type_says():

@@ -212,13 +212,11 @@ def _numbered(events: Any, net: Any, name: str, matters: bool = True) -> Any:
         own, known = (f"({len(some)}: {listed(some, 3)})" for some in (names, net.classes))
         which = f": it has no {listed(others, 3)}" if len(others) < len(names) else ""
         text = f"the classes of the data {own} are not those of the network {known}{which}"
-    elif max(found, default=-1) < net.outputs and _is_known(net, name):
-        return events  # whose last classes nobody says
-    elif max(found, default=-1) + 1 != net.outputs:
-        outputs = counted(net.outputs, "output")
-        text = f"the data hold {counted(len(found), 'class')}, numbered up to {max(found, default=-1)}, the network has {outputs}"
     else:
-        return events
+        last = max(found, default=-1)
+        if last + 1 == net.outputs or (last < net.outputs and _is_known(net, name)):  # of known data, nobody says the last classes
+            return events
+        text = f"the data hold {counted(len(found), 'class')}, numbered up to {last}, the network has {counted(net.outputs, 'output')}"
     hint(f"{text}. Was it trained on other data?")
     return events
 

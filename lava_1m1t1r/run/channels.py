@@ -130,7 +130,7 @@ class ModelPort(_Port):
     @property
     def hub(self) -> Executor:
         """Who runs something else meanwhile."""
-        raise NotImplementedError
+        return self.channel.hub
 
     def is_free(self) -> bool:
         """Whether the model need not wait here."""
@@ -173,10 +173,6 @@ class SendPort(ModelPort, CspSendPort):
 
     channel: Channel
 
-    @property
-    def hub(self):
-        return self.channel.hub
-
     def is_free(self):
         return len(self.channel.items) < self.channel.size
 
@@ -200,10 +196,6 @@ class RecvPort(ModelPort, CspRecvPort):
     """Receiving end."""
 
     channel: Channel
-
-    @property
-    def hub(self):
-        return self.channel.hub
 
     def is_free(self):
         return bool(self.channel.items)

@@ -94,8 +94,8 @@ class Task:
         self.random = OwnRandom()
         self.context = own_context()
         self.ended = False
-        failed = "could not be built"
-        own, drawn = self._in_its_process(lambda: own_copies(self.builder, shared), failed)
+        unbuilt = "could not be built"
+        own, drawn = self._in_its_process(lambda: own_copies(self.builder, shared), unbuilt)
         for iterator in drawn:
             owner = owners.setdefault(id(iterator), self)
             if owner is not self:
@@ -103,7 +103,7 @@ class Task:
                     f"{owner.name} and {self.name} were given one {type(iterator).__name__}, {iterator!r}, which cannot be copied: here "
                     "they would share its values, while in Lava's own runtime each gets all of them. Give each one of its own."
                 )
-        self.model = self._in_its_process(own.build, failed)
+        self.model = self._in_its_process(own.build, unbuilt)
         if isinstance(self.model, (PyLoihiInjectorModel, PyLoihiInjectorModelAsync)):
             self.model._p_to_pm_dst_port = self.replies  # Lava's finaliser joins one, and nothing in Lava makes it
         self.model.process_to_service = self.replies
@@ -124,11 +124,10 @@ class Task:
     def call(self, method: Callable[[], None], failed: str) -> None:
         """Call a method of the model outside of a run."""
         with users_random(self.hub.random_start), self.hub.settings:
-            self._in_its_process(method, failed, self.failed)
+            self._in_its_process(method, failed, self.join)
 
-    def failed(self) -> None:
-        """Note that the model has failed, and let it end what it has started, as Lava does: by ``join``, whose own failure nobody
-        needs to know."""
+    def join(self) -> None:
+        """Let a model that has failed end what it has started, as Lava does; that this fails, too, nobody needs to know."""
         self.ended = True
         with suppress(Exception):
             self.context.run(self.model.join)

@@ -313,7 +313,7 @@ class Executor:
                 if comes_from_outside(error):
                     raise
                 text = f"{task.name} failed{_in_step(task)}: {traceback.format_exc()}"
-                task.failed()
+                task.join()
                 raise ProcessFailed(text, (task.name,)) from error
             finally:
                 settings.leave(task)
@@ -337,6 +337,10 @@ class Executor:
         task.waits_at = channel
         if channel is not None and channel.feeder is not None and not channel.feeder.begun:
             task.domain.waits(task, channel.feeder)
+        self._leave(task)
+
+    def _leave(self, task: Task) -> None:
+        """Let others run; the task goes on here, wherever in its model that is."""
         task.place = self._greenlets.getcurrent()
         self.greenlet.switch()
 
@@ -362,8 +366,7 @@ class Executor:
             self.looks += 1
             if self.ready or self._looked_enough():
                 self.ready.append(self.current)
-                self.current.place = self._greenlets.getcurrent()
-                self.greenlet.switch()
+                self._leave(self.current)
 
     def _looked_enough(self) -> bool:
         """Whether all that look at ports have done so in vain, one of them perhaps at every port."""
