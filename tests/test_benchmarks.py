@@ -1,7 +1,9 @@
 """The speed scripts at their smallest: they run, check what they compare, skip what is absent, and write what they print."""
 
 import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -187,6 +189,25 @@ def test_all_ways_to_run_a_graph_give_the_same_spikes(monkeypatch, tmp_path):
     monkeypatch.setattr(in_lava, "in_process", lambda *args: in_process(*args)._replace(out=np.ones((30, 4), np.int32)))
     with pytest.raises(VerificationError, match="in process, fixed_pt must give the stock runtime's spikes"):
         lava_runtime.ways(lava_runtime.options().parse_args(["--steps", "30", "--repeats", "2"]))
+
+
+def test_processes_that_end_meanwhile_are_no_part_of_a_graph():
+    pytest.importorskip("lava.magma", reason="needs lava-nc")
+    from lava_1m1t1r.benchmarks import in_lava
+
+    children = [multiprocessing.get_context("fork").Process(target=signal.pause, daemon=True) for _ in range(2)]
+    for child in children:
+        child.start()
+
+    def run(steps):
+        if children:
+            child = children.pop()
+            child.kill()
+            child.join()
+        for _ in range(steps):
+            np.sort(np.arange(10**5)[::-1])
+
+    assert in_lava.timed(run, 20, 2).cpu > 0 and not children
 
 
 def test_brian2_runs_the_librarys_equations():

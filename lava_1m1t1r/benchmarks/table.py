@@ -9,7 +9,8 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,13 @@ def cpu_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def cpu_of(pids: list[int]) -> float:
-    """Processor time so far [s] of this process and of the running processes ``pids``, together."""
-    own = time.process_time()
-    return own + sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)  # Linux: the clock of another process
+def cpu_of(pids: Iterable[int]) -> dict[int, float]:
+    """Processor time so far [s] of those of the processes ``pids`` that have not ended."""
+    found = {}
+    for pid in pids:
+        with suppress(OSError):
+            found[pid] = time.clock_gettime((~pid << 3) | 2)  # Linux: the clock of another process
+    return found
 
 
 def found_by(command: Sequence[str], limit: float, **options: Any) -> dict[str, Any]:
