@@ -411,7 +411,7 @@ def test_one_call_before_those_that_are_timed_does_not_count(monkeypatch):
     in_lava = pytest.importorskip("lava_1m1t1r.benchmarks.in_lava")
     walls, cpus, calls = iter((0.0, 1.0, 1.0, 6.0, 6.0, 9.0)), iter((0.0, 1.0, 1.0, 3.0, 3.0, 8.0)), []
     monkeypatch.setattr(in_lava, "time", SimpleNamespace(perf_counter=lambda: next(walls)))
-    monkeypatch.setattr(in_lava, "cpu_of", lambda pids: next(cpus))
+    monkeypatch.setattr(in_lava, "cpu_of", lambda pids: {1: next(cpus)})
     timing = in_lava.timed(calls.append, 7, 2)
     assert calls == [7, 7, 7] and (timing.wall, timing.cpu) == (3.0, 2.0)
 
