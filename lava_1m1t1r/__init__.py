@@ -40,7 +40,7 @@ if not TYPE_CHECKING:  # type checkers read the imports above; because of this f
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if name == "M1T1R":
-            from ._support.host import load_lava
+            from ._support.lava_loading import load_lava
 
             return load_lava(f"{__name__}.{_HOMES[name]}", "The Lava Process M1T1R").M1T1R
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)

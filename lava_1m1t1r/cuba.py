@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arithmetic import WEIGHT_ONE
+from .drop import drop_curve
 from .errors import array_of, number, require, told_least
 from .noise import MOST_NEURONS
 from .params import DEVIATING, DeviceParams, one_device
 from .presets import ZHAO2025_FIG2
 from .program import StepParams
 from .reference import CompiledNeurons
-from .release import drop_curve
 from .sums import BIAS_BOUNDS
 
 INPUT_SPREAD = 0.16

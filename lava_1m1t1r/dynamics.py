@@ -140,7 +140,7 @@ def settle(s: State, grown: State, v_in: Any, p: Any, ops: Any) -> tuple[State, 
     The total length saturates at 1, and it is the filament that yields. The gate drains for half a substep, moves towards the input
     through the memristor, and drains for the other half (Strang splitting). The memristor has the resistance of the substep's mean
     length. Once closed it charges the gate only to ``v_in - drop(residue)``: when the field has fallen to ``drop``, found at the
-    device level (:mod:`.release`), the filament lets go, within R_on C_g (10 us), far below a substep. :mod:`.advisor` measures what
+    device level (:mod:`.drop`), the filament lets go, within R_on C_g (10 us), far below a substep. :mod:`.advisor` measures what
     these approximations cost a device.
 
     Parameters

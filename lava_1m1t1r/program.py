@@ -29,12 +29,12 @@ from .arithmetic import (
     sinh_scale,
 )
 from .compiled import repeated
+from .drop import drop_curve
 from .dynamics import State
 from .errors import flag, number, require, told_least, told_most, whole
 from .exponential import LIMIT
 from .noise import MOST_NEURONS
 from .params import DEVIATING, LEARNABLE, VARYING, ByValue, DeviceParams
-from .release import drop_curve
 from .tables import LEAST_SHARE, decay, floating_table, held, noise_gain, plain_table
 
 V_UNIT = 0.125

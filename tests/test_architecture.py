@@ -16,8 +16,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # pytest brings it
 
-from lava_1m1t1r._support import host
 from lava_1m1t1r._support import imports as loading
+from lava_1m1t1r._support import lava_loading
 from lava_1m1t1r.commands import doctor
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lava_1m1t1r"
@@ -253,7 +253,7 @@ def test_other_words_at_an_import_are_passed_on(tmp_path, monkeypatch, capsys):
     talk = "import sys; print('WARNING: Prophesee Dataset Toolbox could not be found!'); print('mind'); print('the gap', file=sys.stderr)"
     (tmp_path / "talking.py").write_text(f"{talk}; kept = sys.stdout")
     monkeypatch.syspath_prepend(tmp_path)
-    module = host._load("talking", "talking", "A test")
+    module = lava_loading._load("talking", "talking", "A test")
     print("later", file=module.kept)
     assert capsys.readouterr() == ("mind\nlater\n", "the gap\n")
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from lava_1m1t1r import exponential, presets
 from lava_1m1t1r.arithmetic import DEVICE, FIXED, FIXED_ARRAY, FLOAT, FLOAT_ARRAY, ONE, StepArithmetic, field_law, resistance
 from lava_1m1t1r.compiled import compiled
+from lava_1m1t1r.drop import rates_of
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.kernels import fixed_neuron, float_neuron
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.reference import CompiledNeurons, widened
-from lava_1m1t1r.release import rates_of
 
 PARAMS = StepParams(presets.ZHAO2025_FIG2)
 PROGRAM = widened(PARAMS.fixed(1))

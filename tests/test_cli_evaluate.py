@@ -482,11 +482,11 @@ def test_a_network_without_neurons_has_no_spikes_to_tell_of(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("command", [["evaluate", "{net}", "--lava", "2"], ["simulate", "{net}", "--backend", "lava"]])
 def test_lava_is_looked_for_before_the_work(command, monkeypatch, capsys):
-    from lava_1m1t1r._support import host
+    from lava_1m1t1r._support import lava_loading
     from lava_1m1t1r.commands import evaluate, simulate
 
     def absent(module, purpose):
-        raise host.missing("lava-nc", "lava", purpose)
+        raise lava_loading.missing("lava-nc", "lava", purpose)
 
     for module in (evaluate, simulate):
         monkeypatch.setattr(module, "load_lava", absent)

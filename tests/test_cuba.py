@@ -9,11 +9,11 @@ import pytest
 from lava_1m1t1r import StepParams, presets
 from lava_1m1t1r.cuba import device_for, memory_steps, working_point
 from lava_1m1t1r.device import simulate
+from lava_1m1t1r.drop import drop_curve
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.export.cuba_fit import run_cuba
 from lava_1m1t1r.params import DEVIATING
 from lava_1m1t1r.reference import CompiledNeurons
-from lava_1m1t1r.release import drop_curve
 
 DU, DV, TH, DT = 0.25, 0.03, 1.25, 10e-3
 

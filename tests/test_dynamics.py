@@ -9,10 +9,10 @@ import pytest
 from lava_1m1t1r import dynamics, presets
 from lava_1m1t1r.arithmetic import DEVICE, FLOAT_ARRAY
 from lava_1m1t1r.device import simulate
+from lava_1m1t1r.drop import rates_of
 from lava_1m1t1r.dynamics import State
 from lava_1m1t1r.program import StepParams
 from lava_1m1t1r.reference import CompiledNeurons
-from lava_1m1t1r.release import rates_of
 
 FIG2 = presets.ZHAO2025_FIG2
 TABLE1 = presets.ZHAO2025_TABLE1

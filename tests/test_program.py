@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from lava_1m1t1r import DeviceParams, keys, presets
 from lava_1m1t1r.arithmetic import BYTES_DEVIATION, ONE, field_law, unpack
+from lava_1m1t1r.drop import _MOST_STEPS, _drop, drop_curve, rates_of
 from lava_1m1t1r.errors import InputError
 from lava_1m1t1r.program import INTEGER_FIELDS, PER_NEURON, StepParams
 from lava_1m1t1r.reference import CompiledNeurons
-from lava_1m1t1r.release import _MOST_STEPS, _drop, drop_curve, rates_of
 from lava_1m1t1r.tables import LEAST_SHARE, decay, floating_table, input_counts, noise_gain, pack, plain_table
 
 FIG2 = presets.ZHAO2025_FIG2

@@ -15,7 +15,7 @@ from typing import Any
 from .. import plot
 from .._support.cores import cores, granted
 from .._support.files import check_no_device, check_place
-from .._support.host import NO_DOCSTRINGS
+from .._support.lava_loading import NO_DOCSTRINGS
 from .._support.progress import hint, tell
 from ..errors import InputError, MissingDependencyError, file_of, is_file, listed, missing, option_name, path_of, require, whole
 from ..params import FIELDS, DeviceParams

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .._support.files import as_json, write_json
-from .._support.host import load_lava
+from .._support.lava_loading import load_lava
 from .._support.progress import tell
 from ..errors import counted, require
 from ..report.html import EVALUATION_FILE, EVALUATION_PAGE, withdraw

@@ -7,7 +7,7 @@ import argparse
 import numpy as np
 
 from .._support.files import as_json, write_npz
-from .._support.host import load_lava
+from .._support.lava_loading import load_lava
 from ._common import json_argument, network_argument, network_path, out_file, talking
 from ._samples import array_arguments, data_arguments, samples
 

@@ -104,7 +104,7 @@ class EventSet(ByValue):
             for text in texts:
                 check_name(text, f"EventSet.{name}")
             object.__setattr__(self, name, tuple(map(composed, texts)))
-        twice = repeated(self.keys)
+        twice = first_repeated(self.keys)
         require(twice is None, "EventSet.keys", "name each class differently", twice, "Classes of two sets are matched by their names.")
         for name in ("labels", "speakers"):
             size = len(getattr(self, name))
@@ -344,7 +344,7 @@ def _column(values: object, field: str, dtype: type) -> np.ndarray:
         return np.ascontiguousarray(raw, dtype=dtype)
 
 
-def repeated(names: Sequence[str]) -> str | None:
+def first_repeated(names: Sequence[str]) -> str | None:
     """The first of some names that another bears, too; None if all differ."""
     first: dict[str, int] = {}
     return next((name for place, name in enumerate(names) if first.setdefault(name, place) != place), None)

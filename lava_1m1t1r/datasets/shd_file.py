@@ -18,7 +18,7 @@ from .._support import hdf5_file, hdf5_heap
 from .._support.files import replacing
 from .._support.names import check_name, composed
 from ..errors import FormatError, path_of, require, whole
-from .events import MOST_CHANNELS, N_CHANNELS, SHD_KEYS, EventSet, repeated
+from .events import MOST_CHANNELS, N_CHANNELS, SHD_KEYS, EventSet, first_repeated
 
 TIMES, UNITS, LABELS, SPEAKERS, KEYS = "spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"
 _MOST_NAMES = 1 << 16  # of classes or speakers
@@ -231,7 +231,7 @@ def _datasets(file, path: Path) -> dict:
 
 def _class_names(file, path: Path) -> tuple[str, ...]:
     keys = _texts(file, KEYS, path)
-    twice = repeated(keys)
+    twice = first_repeated(keys)
     require(twice is None, f"{path}: {KEYS}", "name each class differently", twice, error=FormatError)
     return keys
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._support.names import composed
 from ..errors import flag, require, whole, workers_of
-from .events import SHD_KEYS, EventSet, repeated
+from .events import SHD_KEYS, EventSet, first_repeated
 from .inner_ear import MAX_RATE, MIN_RATE, InnerEar
 from .made_data import made_once
 from .speech import Request, languages, synthesize
@@ -65,7 +65,7 @@ def SpokenWords(
         good = isinstance(word, str) and word.isprintable() and any(map(str.isalnum, word)) and len(word) <= _LONGEST
         require(good, "words", f"be printable text with a letter or digit, of at most {_LONGEST} characters, to be spoken", word)
     words = [composed(word) for word in words]  # as the names of classes, by which German digits are known
-    require(repeated(words) is None, "words", "differ from each other", repeated(words))
+    require(first_repeated(words) is None, "words", "differ from each other", first_repeated(words))
     n_per_class, seed = whole(n_per_class, "n_per_class", least=1, most=MOST_PER_CLASS), whole(seed, "seed", most=2**62 - 1)
     rate = None if rate is None else whole(rate, "rate", least=MIN_RATE, most=MAX_RATE)
     check_language(language)

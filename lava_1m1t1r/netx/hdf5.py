@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .._support.host import load_lava
+from .._support.lava_loading import load_lava
 from ..description import NetDescription, check_frames
 from ..errors import number, require, workers_of
 from ..fast.network import FastNetwork, Result, check_record

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._support.host import load_lava
+from .._support.lava_loading import load_lava
 from ..errors import path_of, require
 from ..netx import schema
 from .blocks import computes, first_computing

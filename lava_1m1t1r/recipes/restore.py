@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._support.host import load_lava
+from .._support.lava_loading import load_lava
 from ..arithmetic import WEIGHT_ONE
 from ..delay_lines import DELAY_LINES
 from ..description import NetDescription

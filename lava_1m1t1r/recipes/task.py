@@ -15,10 +15,10 @@ from ..program import StepParams, learnable
 from ..tables import TOO_FAST, TOO_SLOW
 
 MOST = 10**7
+"""Largest count of a task."""
 HEADROOM = 1.25
 """Largest input of a device that 1.2 V do not turn on, per its turn-on voltage without residue: for Fig. 4's device about the 2 V of the
 figure's pulses, and some more."""
-"""Largest count of a task."""
 _WHOLE = (
     ("n_steps", 1, MOST),
     ("channels", 1, MOST),

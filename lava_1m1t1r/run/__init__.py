@@ -13,7 +13,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from .._support.host import load_lava
+from .._support.lava_loading import load_lava
 
 load_lava("lava.magma.core.process.process", "Running Lava graphs")
 

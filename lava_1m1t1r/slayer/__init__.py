@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .._support.host import load_lava
+from .._support.lava_loading import load_lava
 
 load_lava("lava.lib.dl.slayer", "Training with lava_1m1t1r.slayer")
 
