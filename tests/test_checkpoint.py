@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import random
 import re
 import sys
 import zipfile
@@ -397,6 +398,37 @@ def test_delays_and_augmentation_go_on_as_if_never_stopped(tmp_path, monkeypatch
     assert whole.blocks[0].delay.delay.shape == (6,)
     assert not torch.equal(first.blocks[0].input_synapse.weight, whole.blocks[0].input_synapse.weight)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("draw", [np.random.rand, lambda n: np.array([random.random() for _ in range(n)])], ids=["numpy", "python"])
+def test_numbers_of_numpy_and_python_go_on_as_if_never_stopped(draw, tmp_path):
+    class Drop(torch.nn.Module):
+        def forward(self, x):
+            return x * torch.from_numpy(draw(x.shape[1]) > 0.3)[:, None] if self.training else x
+
+    def build(task):
+        net = network.m1t1r(task)
+        net.blocks.insert(0, Drop())
+        return net
+
+    def stop(epoch):
+        raise KeyboardInterrupt
+
+    whole = train(tmp_path / "whole", build=build)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "stopped", build=build, on_epoch=stop)
+    assert equal(whole, train(tmp_path / "stopped", build=build, resume=True).parameters())
+
+
+def test_checkpoints_without_numbers_of_numpy_go_on(last):
+    def forget(tree):
+        numbers = entry(tree, "random")[1][0]["map"]
+        kept = [one for one in numbers if one[0] not in ("numpy", "python", "gpus")]
+        assert len(kept) == len(numbers) - 3
+        numbers[:] = kept
+
+    retold(forget)(last)
+    train(last.parent, resume=True)
 
 
 def test_annealed_surrogates_go_on_as_if_never_stopped(tmp_path):

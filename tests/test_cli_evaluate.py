@@ -16,6 +16,7 @@ from lava_1m1t1r._support.files import as_json
 from lava_1m1t1r.agreement import agreement
 from lava_1m1t1r.answers import adapted_accuracy, answers, over_time
 from lava_1m1t1r.commands import _common, _samples
+from lava_1m1t1r.commands._training import Training
 from lava_1m1t1r.datasets import EventSet, write_shd
 from lava_1m1t1r.datasets.binning import BinnedEvents
 from lava_1m1t1r.description import CubaNeuron, Layer, NetDescription
@@ -346,7 +347,7 @@ def test_results_of_another_training_in_the_same_folder_tell_nothing(tmp_path):
     for told, networks in {**of, "another's": {"networks": {"network.net": "another"}}}.items():
         results = {"data": "long", "held_out": "speaker 1"} | networks
         (tmp_path / "results.json").write_text(json.dumps(results))
-        assert bool(_samples._results_beside(net)) is (told in of), told
+        assert bool(Training(net).found) is (told in of), told
     adapted = net.replace(layers=tuple(x if x.bias is None else x.replace(bias=x.bias + 1) for x in net.layers))
     assert adapted.digest(biases=False) == digest and adapted.digest() != net.digest()
     delays = {"delay_rec": np.ones(net.layers[-1].size, np.int32)}
@@ -354,7 +355,7 @@ def test_results_of_another_training_in_the_same_folder_tell_nothing(tmp_path):
     assert net.replace(layers=(*net.layers[:-1], net.layers[-1].replace(**delays))).digest() == net.digest()  # they delay nothing
     for damaged in ('{"networks": [1]}', '{"networks": 3}', "[]", "{"):
         (tmp_path / "results.json").write_text(damaged)
-        assert _samples._results_beside(net) == {}
+        assert Training(net).found == {}
 
 
 @pytest.mark.parametrize(("name", "given", "steps"), [("SpokenDigits", [], 30), ("SpokenDigits", ["--steps", "7"], 7), ("other", [], 90)])

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -402,7 +403,6 @@ def recordings(tmp_path):
 
 
 def test_a_folder_becomes_an_event_set(recordings):
-    (recordings / "2" / "older.wav").mkdir()  # no recording
     events = wav_folder(recordings, speaker_of=lambda p: p.stem.split("_")[0], threads=1, progress=False)
     assert events.keys == ("2", "10") and events.speaker_names == ("ann", "bob")
     assert wav._names(iter(("ja", "10", "2"))) == ("10", "2", "ja")  # numbers only where all are
@@ -411,6 +411,24 @@ def test_a_folder_becomes_an_event_set(recordings):
     times, units = InnerEar()(audio, rate, index=wav.draw_of(audio, rate))
     np.testing.assert_array_equal(events[1].times, times)
     np.testing.assert_array_equal(events[1].units, units)
+
+
+def test_what_a_folder_holds_and_does_not_give_is_told(recordings):
+    """Links to recordings that are not fetched were left out in silence, and with them whole classes."""
+    os.mkfifo(recordings / "2" / "pipe.wav")
+    (recordings / "2" / "more").mkdir()
+    (recordings / "2" / "more" / "bob_2.wav").write_bytes(b"")
+    (recordings / "2" / "notes").mkdir()
+    (recordings / "7").symlink_to(recordings / "nowhere")
+    with pytest.warns(UserWarning) as told:
+        events = wav_folder(recordings, speaker_of=lambda _: " ", threads=1, progress=False)
+    assert len(events) == 3 and list(events.speakers) == [-1, -1, -1] and events.speaker_names == ()
+    texts = [str(one.message) for one in told]
+    assert any("7 leads to nothing: no class is made of it" in text for text in texts)
+    assert any(re.search(r"not read, as only .*: \S*more, \S*pipe.wav\.$", text) for text in texts) and len(texts) == 2
+    (recordings / "10" / "fetched_later.wav").symlink_to("../.git/annex/x.wav")
+    with pytest.raises(FormatError, match=r"hold no links to recordings that are not there; got .*fetched_later.wav.* Fetch the files"):
+        wav_folder(recordings, progress=False)
 
 
 def test_a_recording_is_encoded_alike_wherever_it_stands_and_unlike_all_others(recordings):
@@ -454,7 +472,8 @@ def test_a_csv_list_becomes_the_same(recordings):
     table.write_text("file,label,speaker\n10/ann_1.wav,ten,\n2/ann_1.wav,two,ann\n")
     events = wav_folder(table, threads=1, progress=False)
     assert events.speaker_names == ("ann",) and list(events.speakers) == [-1, 0]
-    table.write_text("\ufefffile,label,,\n2/ann_1.wav,zwei,,\n", encoding="utf-8")  # as spreadsheets begin their files and end lines
+    # as spreadsheets begin their files, end lines, and leave rows
+    table.write_text("\ufefffile,label,,\n2/ann_1.wav,zwei,,\n,,,\n  \n,\n", encoding="utf-8")
     assert wav_folder(table, threads=1, progress=False).keys == ("zwei",)
 
 

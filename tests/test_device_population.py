@@ -572,12 +572,11 @@ HEAD = "quantity,volt,width,gap,count,r_control,value,tolerance\n"
 def test_files_in_other_units_are_refused_by_column_and_unit(tmp_path):
     path = tmp_path / "ms.csv"
     path.write_text(HEAD + "first_spike,0.8,1e-3,1e-3,200,,88,4.4\n")
-    with pytest.raises(
-        FormatError, match=r"line 2, value \[s\] must be at most twice the train of pulses, 0.8 s; got 88.0. Measurements are in SI"
-    ):
+    words = r"line 2, value \[s\] must be at most the train of pulses, 0.4 s; got 88.0. Give as many pulses .count. as it took, and SI"
+    with pytest.raises(FormatError, match=words):
         read_csv(path)
     path.write_text(HEAD + "shortening,0.8,0.04,0.02,2,,-88,4.4\n")
-    with pytest.raises(FormatError, match=r"value \[s\] must be at most twice the train of pulses, 0.24 s; got -88.0"):
+    with pytest.raises(FormatError, match=r"value \[s\] must be at most the train of pulses, 0.12 s; got -88.0"):
         read_csv(path)
     path.write_text(HEAD + "first_spike,0.8,1000,1000,200,,88000,4400\n")
     longest = r"\[s\] must be at most 97\.8 s .* Are width and gap in sec"  # 20 000 / (gamma1 + beta)
@@ -590,11 +589,25 @@ def test_files_in_other_units_are_refused_by_column_and_unit(tmp_path):
             fit(FIG2, read_csv(path), search=search)
 
 
+@pytest.mark.parametrize(
+    ("quantity", "value", "most"),
+    [
+        ("first_spike", 0.39, "the train of pulses, 0.2 s"),
+        ("mean_interval", 0.11, "half of the train of pulses, as two intervals must fit in, 0.1 s"),
+    ],
+)
+def test_values_that_no_response_has_are_refused(quantity, value, most):
+    """They were met by a device that never fires, whose prediction stands just beyond them."""
+    row = Measurement(quantity, 0.8, 1e-3, 1e-3, 100, value, 1e-2)
+    with pytest.raises(InputError, match=rf"fit.measurements\[0\], value \[s\] must be at most {most}; got {value}"):
+        fit(FIG2, [row], free=("beta",))
+
+
 def test_a_fit_stays_within_what_a_device_can_have_whatever_else_moves(monkeypatch):
     """The least lam is that of the largest r_off that the fit may try."""
     monkeypatch.setattr(sys.modules[Fit.__module__], "predicted", lambda p, m, rtol: float(np.log(p.lam / p.r_off)))
     device = replace(FIG2, lam=0.002)
-    found = fit(device, [Measurement("shortening", 0.8, 24.0, 24.0, 2, -99.0, 1.0)], free=("lam", "r_off"), starts=1).params
+    found = fit(device, [Measurement("shortening", 0.8, 24.0, 24.0, 2, -95.0, 1.0)], free=("lam", "r_off"), starts=1).params
     assert found.r_off == pytest.approx(3 * device.r_off, rel=1e-3)
     assert found.lam == pytest.approx(max(device.lam / 3, least_lam(3 * device.r_off)), rel=1e-3)
     assert found.lam >= least_lam(found.r_off)
@@ -868,7 +881,7 @@ def test_a_prediction_is_of_one_device_without_noise():
 
 def test_what_no_file_takes_is_not_written_and_not_fitted(tmp_path):
     wrong = Measurement("first_spike", 0.8, 1e-3, 1e-3, 200, 88.0, 4.0)  # ms
-    words = r"value \[s\] must be at most twice the train of pulses, 0.8 s; got 88"
+    words = r"value \[s\] must be at most the train of pulses, 0.4 s; got 88"
     with pytest.raises(InputError, match=r"rows\[0\], " + words):
         write_csv(tmp_path / "m.csv", [wrong])
     with pytest.raises(InputError, match=r"fit.measurements\[0\], " + words):

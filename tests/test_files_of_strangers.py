@@ -227,8 +227,8 @@ def test_an_export_takes_the_place_of_one_whose_list_the_locale_cannot_write(tmp
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
 def test_a_pipe_in_place_of_the_results_beside_a_network_is_not_waited_for(tmp_path):
-    from lava_1m1t1r.commands import _samples
+    from lava_1m1t1r.commands._training import Training
 
     (tmp_path / "a.net").write_bytes(SHIPPED_NETWORK.read_bytes())
     os.mkfifo(tmp_path / "results.json")
-    assert _samples._results_beside(schema.read(tmp_path / "a.net")) == {}
+    assert Training(schema.read(tmp_path / "a.net")).found == {}

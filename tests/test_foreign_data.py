@@ -68,6 +68,21 @@ def test_channels_of_the_training_are_grouped_without_a_word(told, net, capsys):
     assert len(hints_of(net, "mine.h5", capsys)) == 1
 
 
+def test_another_file_of_the_same_name_is_not_that_of_the_training(net, capsys):
+    """Files of training and test sets are often called alike, in two folders."""
+    Path("train").mkdir()
+    Path("test").mkdir()
+    for folder in ("train", "test"):
+        write_shd(f"{folder}/mine.h5", events(32))
+    Path("results.json").write_text(json.dumps({"data": "mine", "files": {"data": "train/mine.h5"}}))
+    assert not hints_of(net, "train/mine.h5", capsys) and len(hints_of(net, "test/mine.h5", capsys)) == 1
+    Path("train/mine.h5").unlink()  # moved, maybe to where the other is
+    assert not hints_of(net, "test/mine.h5", capsys)
+    Path("results.json").write_text(json.dumps({"data": "mine", "channels": 20}))
+    (told,) = hints_of(net, "test/mine.h5", capsys)
+    assert "the 32 channels of mine are grouped into the network's 16 inputs." in told
+
+
 @pytest.mark.parametrize("command", ["evaluate mine.net --data few.h5 --all-speakers", "adapt mine.net --stranger few.h5 --data few.h5"])
 def test_fewer_channels_than_inputs_are_refused(command, net, capsys):
     write_shd("few.h5", events(8, units=8))

@@ -66,7 +66,7 @@ def test_tabulated_filters_move_as_the_closed_form_does(noise, channel, offset):
     noise = noise + offset
     motion = np.concatenate(list(basilar.membrane_motion(noise, 48_000, 700, block=64)))
     assert motion.shape == (700, len(noise) // 2 + 1)
-    # the definition: half spectrum times response, inverse FFT of the length of the half spectrum, real part
+    # the definition: half spectrum times response, inverse FFT of the length of the half spectrum, real part; of the padded signal
     from scipy.fft import next_fast_len
 
     m = next_fast_len(len(noise) // 2 + 1, real=True)

@@ -71,6 +71,62 @@ def test_to_watch_a_training_does_not_change_it(tmp_path):
     assert alone.keys() == watched.keys() and all(torch.equal(alone[name], watched[name]) for name in alone)
 
 
+def draw():
+    import torch
+
+    return random.random(), np.random.random(), float(torch.rand(()))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_who_is_told_of_an_epoch_draws_its_own_random_numbers(tmp_path):
+    """A DataLoader or an evaluation with noise drew the training's: it became another one, and again another once it was resumed."""
+    import torch
+
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy(variation=0.3)
+    nets, drawn = [network.m1t1r(task) for _ in range(2)], []
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(5)
+    expected = [draw() for _ in range(task.epochs + 1)]
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(5)
+    fit.fit(nets[0], task, frames, tmp_path / "drawn", on_epoch=lambda _: drawn.append(draw()), progress=False)
+    assert [*drawn, draw()] == expected  # as if nothing had been trained
+    fit.fit(nets[1], task, frames, tmp_path / "alone", progress=False)
+    assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
+
+
+def end(*_):
+    next(iter(()))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("where", ["on_epoch", "augmentation", "training", "backward", "optimiser", "validation"])
+def test_an_iterator_that_has_ended_ends_no_training_in_silence(where, tmp_path, monkeypatch):
+    """Lightning takes it for the end of the data: the rest of the epoch and all later epochs were skipped, and told as trained."""
+    import torch
+
+    from lava_1m1t1r.recipes import fit, network
+
+    task, frames = toy()
+    net, options = network.m1t1r(task), {}
+    if where == "on_epoch":
+        options["on_epoch"] = end
+    elif where == "augmentation":
+        monkeypatch.setattr(Augmentation, "__call__", end)
+        options["augmentation"] = Augmentation()
+    elif where == "backward":
+        net.hidden.input_synapse.weight.register_hook(end)
+    elif where == "optimiser":
+        monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, closure: end(closure()))
+    else:
+        net.blocks[-1].register_forward_pre_hook(lambda block, _: end() if block.training == (where == "training") else None)
+        options["validation"] = frames
+    with pytest.raises(RuntimeError, match=r"raised StopIteration: does it ask next\(\) of an iterator that has ended\?"):
+        fit.fit(net, task, frames, tmp_path, progress=False, **options)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_training_takes_the_cpu_unless_told_otherwise_even_where_there_is_a_gpu(tmp_path, monkeypatch):
     import torch

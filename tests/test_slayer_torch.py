@@ -459,6 +459,13 @@ def test_outputs_of_double_precision_frames_are_of_double_precision(force, monke
         assert block(torch.ones(1, 4, 5, dtype=torch.float64)).dtype == torch.float64 and block(torch.ones(1, 4, 5)).dtype == torch.float32
 
 
+@pytest.mark.parametrize("make", [lambda: Affine(None, 4, 3), lambda: Dense(STEP, 4, 3), lambda: Recurrent(STEP, 4, 3)])
+def test_inputs_may_come_with_torchs_negative_bit(make):
+    block, x = make(), spikes(1, 4, 30)
+    turned = torch.complex(torch.zeros_like(x), -x).conj().imag
+    assert turned.is_neg() and torch.equal(block(turned), block(x))
+
+
 def test_gradients_may_come_with_torchs_negative_bit():
     torch.manual_seed(0)
     block, x = Dense(STEP, 4, 3), spikes(1, 4, 30)

@@ -96,7 +96,8 @@ def check_place(folder: Path, field: str, given: object) -> None:
 
 
 def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """Rows of a CSV file in UTF-8 under a head line, each with its place in words; spaces around names and values do not count.
+    """Rows of a CSV file in UTF-8 under a head line, each with its place in words; spaces around names and values do not count, nor do
+    blank rows.
 
     Parameters
     ----------
@@ -135,7 +136,8 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
                 torn = [value for value in row.values() if isinstance(value, str) and ("\n" in value or "\r" in value)]
                 cure = "Is a quote before it left open? Rows below would be taken for text."
                 require(not torn, where, "hold no value of several lines", torn, cure, FormatError)
-                rows.append((where, {name: (row.get(name) or "").strip() for name in known}))
+                if any(value and value.strip() for name, value in row.items() if name is not None):  # spreadsheets leave blank rows
+                    rows.append((where, {name: (row.get(name) or "").strip() for name in known}))
     except (UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{path} must be a CSV file in UTF-8: {error}.") from error
     require(rows, str(path), f"hold at least one row under the head line {','.join(known)}", "none", error=FormatError)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +11,8 @@ import numpy as np
 
 from .._support.progress import hint
 from ..errors import InputError, MissingDependencyError, counted, is_file, listed, option_name, path_of, require
-from ..recipes import RESULTS_FILE
-from ._common import MOST, check_whole
+from ._common import check_whole
+from ._training import Training
 
 
 def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> None:
@@ -149,49 +148,9 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
     return split.test, split.train, split.name, split.held_out
 
 
-def _results_beside(net: Any) -> dict[str, Any]:
-    """The results of a training in the folder of the network's file; empty where there are none, or where they tell of other networks."""
-    path = Path(net.source).parent / RESULTS_FILE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")) if is_file(path) else {}  # a pipe would be waited for
-        networks = found.get("networks") if isinstance(found, dict) else {}
-        # an earlier version did not write which networks they are of
-        own = networks is None or net.digest(biases=False) in networks.values()
-    except (OSError, ValueError, RecursionError, AttributeError):
-        return {}
-    return found if own else {}
-
-
-def _is_known(net: Any, name: str) -> bool:
-    """Whether the results beside the network say that it was trained on these data, or tested after its training."""
-    from ..recipes.data import name_of
-
-    found = _results_beside(net)
-    files = found.get("files")
-    test = files.get("test_data") if isinstance(files, dict) else None
-    return name in (found.get("data"), name_of(test) if isinstance(test, str) else None)
-
-
-def _training_of(net: Any, name: str, held_out: str | None = None) -> int | None:
-    """Number of bins with which the network was trained, where the results beside its file say that it was on these data; prints a hint
-    where they say that others than ``held_out`` were held out (None: whoever they were)."""
-    trained = _results_beside(net)
-    try:
-        data, other, task = trained["data"], trained["held_out"], dict(trained.get("task") or {})
-    except (ValueError, TypeError, KeyError):
-        return None  # no such file, or one of another program
-    if data != name:
-        return None
-    if held_out not in (None, other):
-        hint(f"{Path(net.source).parent / RESULTS_FILE} says that the network was trained without {other}; here it hears {held_out}.")
-    steps = task.get("n_steps")
-    # a file of CUBA neurons does not say how long a step is
-    return steps if net.dt in (None, task.get("dt")) and isinstance(steps, int) and 1 <= steps <= MOST else None
-
-
-def _numbered(events: Any, net: Any, name: str, matters: bool = True) -> Any:
-    """Events of the data called ``name`` with their classes numbered as in the network, if it has class names; prints a hint where they do
-    not seem to match.
+def _numbered(events: Any, net: Any, heard: bool, matters: bool = True) -> Any:
+    """Events with their classes numbered as in the network, if it has class names; prints a hint where they do not seem to match.
+    ``heard``: the network was trained or tested on these data.
 
     Names that the network does not have may be its own in other words, and go by their numbers: unless others show that these differ,
     which is refused where the number ``matters``.
@@ -214,7 +173,7 @@ def _numbered(events: Any, net: Any, name: str, matters: bool = True) -> Any:
         text = f"the classes of the data {own} are not those of the network {known}{which}"
     else:
         last = max(found, default=-1)
-        if last + 1 == net.outputs or (last < net.outputs and _is_known(net, name)):  # of known data, nobody says the last classes
+        if last + 1 == net.outputs or (last < net.outputs and heard):  # of known data, nobody says the last classes
             return events
         text = f"the data hold {counted(len(found), 'class')}, numbered up to {last}, the network has {counted(net.outputs, 'output')}"
     hint(f"{text}. Was it trained on other data?")
@@ -259,16 +218,16 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
     """Utterances that a network is adapted by, binned as those of its training."""
     from ..recipes import data
 
-    option = "--data" if args.stranger is None else "--stranger"
-    training, heard, name, who, trained_on = _training_and_stranger(args, net)
+    option, beside = "--data" if args.stranger is None else "--stranger", Training(net)
+    training, heard, name, who, trained_on = _training_and_stranger(args, net, beside)
     task = _task_of(args, net)
     for events, given in ((training, "--data"), (heard, option)):
         if events is not None:
             require(len(events.times) > 0, given, "hold at least one spike", f"{len(events)} empty utterances")
             _check_channels(events, net, given)
-    if args.stranger is not None and not _is_known(net, name):
+    if args.stranger is not None and not beside.knows(name, args.stranger, heard.n_channels):
         _tell_of_channels(heard, net, name)
-    trained = _training_of(net, trained_on, who if args.stranger is None else None)
+    trained = beside.steps(net, trained_on, args.data or args.stranger, who if args.stranger is None else None)
     if net.usual is None:
         task = task.replace(n_steps=data.steps_for(training, task, args.steps or trained))
         training = data.frames_of(training, task)
@@ -282,14 +241,16 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
     return Stranger(frames, training, name, who)
 
 
-def _training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any, str, str, str]:
+def _training_and_stranger(args: argparse.Namespace, net: Any, beside: Training) -> tuple[Any, Any, str, str, str]:
     """Events of the training (None where a file is given, and the network knows what is usual) and of the stranger; the latter's names as
     in :class:`Stranger`; and the name of the training's data, which are the stranger's own where no others are needed."""
     from ..recipes import data
 
     if args.stranger is None:
         split = data.load(args.data, args.leave_out)
-        _numbered(split.train, net, split.name, matters=False)  # tells where these are not the data of its training
+        _numbered(
+            split.train, net, beside.knows(split.name, args.data), matters=False
+        )  # tells where these are not the data of its training
         return split.train, split.test, split.name, split.held_out, split.name
     heard, training = data.read_shd(path_of(args.stranger, "--stranger")), None
     name = trained_on = data.name_of(args.stranger)
@@ -304,7 +265,7 @@ def _training_and_stranger(args: argparse.Namespace, net: Any) -> tuple[Any, Any
             training, trained_on = split.train, split.name
         else:
             training, trained_on = data.read_shd(args.data), data.name_of(args.data)
-        _numbered(training, net, trained_on, matters=False)
+        _numbered(training, net, beside.knows(trained_on, args.data), matters=False)
     return training, heard, name, "all of it", trained_on
 
 
@@ -314,17 +275,17 @@ def frames_to_test(args: argparse.Namespace, net: Any) -> Tested:
     from ..recipes.evaluate import check_labels
 
     check_whole(args, utterances=1, steps=1)
-    task = _task_of(args, net)
+    task, beside = _task_of(args, net), Training(net)
     if args.data is None:
         events = like_training = _spoken_digits(args)
         name, held_out = data.SPOKEN_DIGITS_NAME, data.voices_of(events)
-        trained = _training_of(net, name)
+        trained = beside.steps(net, name, None)
     else:
         events, like_training, name, held_out = _of_file(args)
-        trained = _training_of(net, name, held_out)
+        trained = beside.steps(net, name, args.data, held_out)
     # not from the selected utterances: the result for one must not depend on which others are selected
     _check_channels(events, net, "--data")
-    if not _is_known(net, name):
+    if not beside.knows(name, args.data, events.n_channels):
         _tell_of_channels(events, net, name)
         if net.dt is None:
             hint(f"{net.source} does not say how long a step is: bins of {1e3 * task.dt:g} ms are assumed. For others: --frames.")
@@ -332,7 +293,7 @@ def frames_to_test(args: argparse.Namespace, net: Any) -> Tested:
     task = task.replace(n_steps=data.steps_for(like_training, task, args.steps or known or trained))
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
     data.check_seconds(events, task)
-    events = _numbered(events, net, name)
+    events = _numbered(events, net, beside.knows(name, args.data))
     check_labels(events, net)
     if args.utterances:
         events = events[data.first_of_each(events.labels, args.utterances)]

@@ -181,7 +181,10 @@ def membrane_motion(signal: np.ndarray, rate: float, n_channels: int, block: int
 
     The model takes the non-negative frequencies alone and an inverse FFT of their number, so that the motion comes at
     half the rate of the audio. The signal is padded with zeros up to a length that the FFT likes and the motion is cut
-    back, which shifts it by less than 0.1 samples where N is even, and by less than half a sample where it is odd.
+    back, which shifts it by less than 0.1 samples where N is even, and by less than half a sample where it is odd. It
+    also moves what wraps around: responses begin somewhat before time 0, which the FFT puts at the end, and padding cuts
+    some of that off. Over a word, the motion of channels 600 to 699 is 2 to 15 % (rms) another than without padding, and
+    nearly all of that lies in the word's last 20 ms, where the word "nine" has 27 spikes instead of 36, of 6570 in all.
 
     Parameters
     ----------

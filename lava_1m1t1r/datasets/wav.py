@@ -94,12 +94,13 @@ def wav_folder(
     Raises
     ------
     FormatError
-        When a file is damaged or the list names none; every file is read and checked before the first is encoded.
+        When a file is damaged, absent, or none is there; every file is read and checked before the first is encoded.
 
     Warns
     -----
     UserWarning
-        Of folders that hold no recordings, of a file with several labels, and of recordings with a large constant offset.
+        Of folders that hold no recordings, of what lies deeper or leads to nothing, of a file with several labels, and of recordings with
+        a large constant offset.
     """
     path, threads = path_of(path), workers_of(threads, "threads")
     require(speaker_of is None or callable(speaker_of), "speaker_of", "be a function of a file", speaker_of)
@@ -173,16 +174,33 @@ _Row = tuple[Path, str, "str | None"]  # file, label, speaker
 
 def _folder_rows(folder: Path, speaker_of: Callable[[Path], str | None] | None) -> Sequence[_Row]:
     # not by a pattern, which passes over what may not be read
-    labels = [label for label in _shown(folder) if exists(label) and label.is_dir()]
-    files = sorted(f for label in labels for f in _shown(label) if f.suffix.lower() == ".wav" and is_file(f))
+    shown = sorted(_shown(folder))
+    labels = [label for label in shown if exists(label) and label.is_dir()]
+    within = sorted(path for label in labels for path in _shown(label))
+    named = [path for path in within if _is_sound(path)]
+    absent = [path for path in named if not exists(path)]
+    cure = "Fetch the files that they stand for, or remove them."
+    require(not absent, str(folder), "hold no links to recordings that are not there", listed(absent, _TOLD), cure, FormatError)
+    files = [path for path in named if is_file(path)]
     speakers = [speaker_of(file) if speaker_of else None for file in files]
-    rows = [(file, file.parent.name, None if who is None else str(who)) for file, who in zip(files, speakers, strict=True)]
+    rows = [(file, file.parent.name, None if who is None else str(who).strip() or None) for file, who in zip(files, speakers, strict=True)]
     require(rows, str(folder), "hold <label>/*.wav", "none", "Or give a CSV file with file,label,speaker.", FormatError)
     used = {file.parent for file in files}
-    empty = sorted(label.name for label in labels if label not in used)
+    empty = [label.name for label in labels if label not in used]
     if empty:
         warnings.warn(f"{folder}: no .wav file lies directly in {listed(empty)}: no class is made of it.", stacklevel=3)
+    lost = [path.name for path in shown if not exists(path)]
+    if lost:
+        warnings.warn(f"{folder}: {listed(lost)} leads to nothing: no class is made of it.", stacklevel=3)
+    deeper = {path for path in within if path.is_dir() and any(map(_is_sound, _shown(path)))}
+    unread = [path for path in within if path.parent in used and (path in deeper or (path in named and path not in files))]
+    if unread:
+        warnings.warn(f"{folder}: not read, as only .wav files directly in a label's folder are: {listed(unread, _TOLD)}.", stacklevel=3)
     return rows
+
+
+def _is_sound(path: Path) -> bool:
+    return path.suffix.lower() == ".wav"
 
 
 def _shown(folder: Path) -> Iterator[Path]:

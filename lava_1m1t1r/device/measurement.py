@@ -219,11 +219,14 @@ def _row(row: dict[str, str], where: str) -> Measurement:
 
 
 def check_value(m: Measurement, where: str, error: type[InputError] = InputError) -> None:
-    """Refuse a value beyond twice the train, which stands for "never"; ``where`` is what the error calls the measurement."""
+    """Refuse a value that no response to the train has, and that does not stand for "never" (:func:`happens`), which a device that never
+    fires would meet; ``where`` is what the error calls the measurement."""
     most, unit = m.largest
-    cure = "Measurements are in SI units: s for width, gap and times, V for volt, ohm for r_control."
-    rule = f"be at most twice the train of pulses, {2 * most:g} {unit}"
-    require(abs(m.value) <= 2 * most, f"{where}, value [{unit}]", rule, m.value, cure, error)
+    longest, never = (most / 2, most) if m.quantity == "mean_interval" else (most, 2 * most)
+    which = "half of the train of pulses, as two intervals must fit in" if m.quantity == "mean_interval" else "the train of pulses"
+    cure = "Give as many pulses (count) as it took, and SI units: s for width, gap and times, V for volt, ohm for r_control."
+    good = abs(m.value) <= longest * (1 + 1e-9) or np.isclose(m.value, never, rtol=1e-9)
+    require(bool(good), f"{where}, value [{unit}]", f"be at most {which}, {longest:g} {unit}", m.value, cure, error)
 
 
 def write_csv(path: str | Path, rows: Iterable[Measurement]) -> None:

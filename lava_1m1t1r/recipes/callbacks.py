@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
@@ -16,7 +17,21 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from .._support.progress import bar, tell
 from ..errors import require
-from . import checkpoint
+from . import checkpoint, randomness
+
+
+def no_end(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, whose StopIteration is an error: Lightning takes one from anywhere for the end of its data, and would skip the rest of
+    an epoch, and all later ones, without a word."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **named: Any) -> Any:
+        try:
+            return function(*args, **named)
+        except StopIteration as error:
+            raise RuntimeError("what training calls raised StopIteration: does it ask next() of an iterator that has ended?") from error
+
+    return called
 
 
 def _numbers(trainer: L.Trainer) -> dict[str, float]:
@@ -57,14 +72,15 @@ class Tell(Watch):
     """Hands each epoch's numbers to the caller's function, which may anneal surrogates: all processes take over what it sets in the first,
     and the checkpoint is written again with it, also if the function stops the run."""
 
-    def __init__(self, seen: Callable[[dict[str, float]], None], path: Path) -> None:
-        self.path = path
-        super().__init__(seen)
+    def __init__(self, seen: Callable[[dict[str, float]], None], path: Path, callers: randomness.Callers) -> None:
+        self.path, self.callers = path, callers
+        super().__init__(no_end(seen))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         before = pl_module.surrogates()
         try:
-            super().on_train_epoch_end(trainer, pl_module)
+            with self.callers.drawn():
+                super().on_train_epoch_end(trainer, pl_module)
         finally:
             after = trainer.strategy.broadcast(pl_module.surrogates())
             if after != before:

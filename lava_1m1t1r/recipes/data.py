@@ -208,9 +208,14 @@ def _require_others(name: str, what: str, spikes: list[bytes], of: str, known: E
 
 
 def _spikes_of(events: EventSet) -> list[bytes]:
-    """A digest of each utterance's spikes, the same whether their times are stored as float16 or float32; empty where it has none."""
-    parts = [half_precision(utterance.times).tobytes() + utterance.units.tobytes() for utterance in events]
-    return [part and hashlib.blake2b(part, digest_size=16).digest() for part in parts]
+    """A digest of each utterance's spikes, the same in whichever order they stand, and whether their times are stored as float16 or
+    float32; empty where it has none."""
+
+    def digest(times: np.ndarray, units: np.ndarray) -> bytes:
+        order = np.lexsort((units, times))
+        return hashlib.blake2b(times[order].tobytes() + units[order].tobytes(), digest_size=16).digest() if len(times) else b""
+
+    return [digest(half_precision(utterance.times), utterance.units) for utterance in events]
 
 
 def names_of(split: Split, classes: int) -> tuple[str, ...]:
@@ -246,7 +251,8 @@ def numbered_as(names: tuple[str, ...], test: EventSet, what: str = "the test se
     keys = tuple(dict.fromkeys((*names, *(test.keys[label] for label in np.unique(test.labels)))))
     place = {key: number for number, key in enumerate(keys)}
     labels = np.array([place[test.keys[label]] for label in test.labels.tolist()], np.int64)
-    hint(f"classes of {what} are numbered as in {other}, by their names ({listed(keys, 5)})")
+    if not np.array_equal(labels, test.labels):
+        hint(f"classes of {what} are numbered as in {other}, by their names ({listed(keys, 5)})")
     return replace(test, labels=labels, keys=keys)
 
 
@@ -339,7 +345,7 @@ def tell_of_unused_channels(name: str, parts: Sequence[EventSet], inputs: int) -
     tells. Returns whether it did."""
     channels = parts[0].n_channels
     highest = max(int(events.units.max(initial=0)) for events in parts)
-    few = channels == N_CHANNELS and 2 * (highest + 1) <= channels
+    few = channels == N_CHANNELS and 2 * (highest + 1) <= channels and any(len(events.units) for events in parts)
     if few:
         into = f"{highest * inputs // channels + 1} of the {inputs} inputs"
         cure = f"If there are no more than {highest + 1}, let the file say so: write_shd does, as extra/meta_info/n_channels"

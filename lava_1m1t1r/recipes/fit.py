@@ -6,7 +6,6 @@ import dataclasses
 import inspect
 import logging
 import os
-import random
 import signal
 import sys
 import warnings
@@ -40,7 +39,7 @@ except ImportError as error:
 from ..slayer.block.m1t1r import Average
 from ..slayer.neuron import Neuron
 from ..slayer.surrogate import Surrogate
-from . import callbacks, checkpoint
+from . import callbacks, checkpoint, randomness
 
 _PARTS = {"epoch", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random"}  # of a checkpoint, see checkpoint.read
 
@@ -128,6 +127,10 @@ class Learner(L.LightningModule):
         self.spikes: torch.Tensor | None = None
         self.right = torch.zeros(())  # answers in validation
 
+    @property
+    def _gpus(self) -> list[torch.device]:
+        return [self.device] if self.device.type == "cuda" else []  # dropout there draws from its own generator
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """For a ``with`` block in which the hidden layer's spikes are recorded, if they add to the loss."""
@@ -150,9 +153,7 @@ class Learner(L.LightningModule):
         if self.global_rank > 0:
             torch.manual_seed(int(np.random.default_rng([self.task.seed, self.global_rank, 1]).integers(1 << 31)))
         if self._random is not None:
-            torch.set_rng_state(self._random["torch"])
-            if self.device.type == "cuda" and "cuda" in self._random:  # dropout there draws from its generator
-                torch.cuda.set_rng_state(self._random["cuda"], self.device)
+            randomness.set_states(self._random, self._gpus)
             self.rng.bit_generator.state = self._random["augmentation"]
 
     def on_train_start(self) -> None:
@@ -160,9 +161,7 @@ class Learner(L.LightningModule):
 
     def on_save_checkpoint(self, values: dict[str, Any]) -> None:  # in every process
         values["surrogates"] = self.surrogates()
-        own: dict[str, Any] = {"torch": torch.get_rng_state(), "augmentation": self.rng.bit_generator.state}
-        if self.device.type == "cuda":
-            own["cuda"] = torch.cuda.get_rng_state(self.device)
+        own = randomness.states(self._gpus) | {"augmentation": self.rng.bit_generator.state}
         values["random"] = [own]
         if self.trainer.world_size > 1:
             of_all: list[Any] = [None] * self.trainer.world_size
@@ -183,6 +182,7 @@ class Learner(L.LightningModule):
             if name in settings:
                 neuron.surrogate = Surrogate(**settings[name])
 
+    @callbacks.no_end
     def transfer_batch_to_device(self, batch: tuple, device: torch.device, dataloader_idx: int) -> tuple:
         x, y = batch
         if self.training and self.augmentation is not None:
@@ -203,6 +203,10 @@ class Learner(L.LightningModule):
         self.log("train_accuracy", right.mean(), on_step=False, on_epoch=True, sync_dist=True)
         return loss
 
+    @callbacks.no_end
+    def optimizer_step(self, *args: Any, **named: Any) -> None:
+        super().optimizer_step(*args, **named)  # calls all of a training step, hooks of backward and of the optimiser included
+
     def _charge(self) -> torch.Tensor | float:
         """Loss of the spikes above the limit, of which only a share counts at first: a network silenced before it has learned anything
         stays silent."""
@@ -219,6 +223,7 @@ class Learner(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         self.right = torch.zeros((), device=self.device)
 
+    @callbacks.no_end
     def validation_step(self, batch: tuple, index: int) -> None:
         x, y = batch
         # the processes take utterances in turn and repeat the first ones until all have equally many; the repeated ones do not count
@@ -268,24 +273,6 @@ def _check_frames(frames: Frames, task: Task, name: str) -> None:
     require(0 <= low and high < task.classes, f"{name}: labels", f"lie in 0..{task.classes - 1}", high if low >= 0 else low)
 
 
-@contextmanager
-def _callers_random() -> Iterator[None]:
-    """For a function that seeds the global generators of numbers: its caller's go on after it as if it had not been called."""
-    numpys, pythons = np.random.get_state(), random.getstate()
-    told = {name: os.environ.get(name) for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")}  # by Lightning to its workers
-    try:
-        with torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()):
-            yield
-    finally:
-        np.random.set_state(numpys)
-        random.setstate(pythons)
-        for name, value in told.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-@_callers_random()
 def fit(
     network: torch.nn.Module,
     task: Task,
@@ -330,7 +317,7 @@ def fit(
         Called after each epoch, when its checkpoint is written, with its ``epoch`` (from 1), ``loss`` (mean of its batches),
         ``train_accuracy`` and, with a validation set, ``accuracy``: to watch, plot or log. It may anneal the surrogates of 1M1T1R
         neurons (``net.hidden.neuron.tau_grad``): the checkpoint holds what it sets, for a run that goes on with the network made anew.
-        (Those of other neurons, such as lava-dl's, would start again.)
+        (Those of other neurons, such as lava-dl's, would start again.) Random numbers that it draws are the caller's, not the training's.
     progress : bool
         Whether to show a line an epoch and, on a terminal, a bar of the epoch at hand.
     accelerator : str
@@ -357,34 +344,35 @@ def fit(
     last = path_of(folder, "folder") / CHECKPOINT_FILE
     rank, world, local = processes()
     run = _run_of(network, task, train, validation, augmentation, patience)
-    L.seed_everything(task.seed, verbose=False)
-    learner = Learner(network, task, task.epochs * steps_of_epoch(task, len(train)), augmentation)
-    found = None
-    if resume and last.exists():
-        found = _found(last, run, learner)
-    elif resume and progress and rank == 0:
-        tell(f"no checkpoint in {last.parent} to go on from: starting afresh")
-    network.train()  # Lightning leaves a network that was evaluated before as it is
-    best, curve = callbacks.Best(), callbacks.Curve()
-    epochs = found["epoch"] + 1 if found is not None and _stopped_early(found) else task.epochs
-    if world > 1 and any(value.numel() == 0 for value in network.parameters()):
-        with torch.no_grad():  # learned delays are drawn at the first call, and processes agree on sizes before it
-            network(torch.from_numpy(train.dense([0])).float().transpose(1, 2))
-    loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
-    own = torch.Generator()  # a loader draws a number for its workers: from torch's own generator this would change the training
-    watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is, generator=own)
-    with _quiet():
-        alike = callbacks.Alike(run | {"epoch of the checkpoint": None if found is None else found["epoch"]})
-        called = [alike, callbacks.Ended(), curve, *_callbacks(last, epochs, patience, best, on_epoch, progress)]
-        trainer = _trainer(epochs, run, called, world, local, accelerator)
-        with _in_words(last, learner, found is not None, world), learner.listening():
-            trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
-        if task.epochs == 0:  # nothing was trained: a checkpoint of the network as it is, to continue from
-            trainer.save_checkpoint(last)
-    best.restore(learner)
-    if best.epoch and progress and rank == 0:
-        tell(f"the network is that of epoch {best.epoch}, the best in validation ({best.accuracy:.1%})")
-    return Trained(best.epoch, best.accuracy, curve.epochs)
+    with randomness.set_aside() as callers:
+        L.seed_everything(task.seed, verbose=False)
+        learner = Learner(network, task, task.epochs * steps_of_epoch(task, len(train)), augmentation)
+        found = None
+        if resume and last.exists():
+            found = _found(last, run, learner)
+        elif resume and progress and rank == 0:
+            tell(f"no checkpoint in {last.parent} to go on from: starting afresh")
+        network.train()  # Lightning leaves a network that was evaluated before as it is
+        best, curve = callbacks.Best(), callbacks.Curve()
+        epochs = found["epoch"] + 1 if found is not None and _stopped_early(found) else task.epochs
+        if world > 1 and any(value.numel() == 0 for value in network.parameters()):
+            with torch.no_grad():  # learned delays are drawn at the first call, and processes agree on sizes before it
+                network(torch.from_numpy(train.dense([0])).float().transpose(1, 2))
+        loader = DataLoader(FrameSet(train), task.batch, shuffle=True, collate_fn=_as_it_is)
+        own = torch.Generator()  # a loader draws a number for its workers: from torch's own generator this would change the training
+        watched = None if validation is None else DataLoader(FrameSet(validation), task.batch, collate_fn=_as_it_is, generator=own)
+        with _quiet():
+            alike = callbacks.Alike(run | {"epoch of the checkpoint": None if found is None else found["epoch"]})
+            called = [alike, callbacks.Ended(), curve, *_callbacks(last, epochs, patience, best, on_epoch, progress, callers)]
+            trainer = _trainer(epochs, run, called, world, local, accelerator)
+            with _in_words(last, learner, found is not None, world), learner.listening():
+                trainer.fit(learner, loader, watched, ckpt_path=None if found is None else str(last))
+            if task.epochs == 0:  # nothing was trained: a checkpoint of the network as it is, to continue from
+                trainer.save_checkpoint(last)
+        best.restore(learner)
+        if best.epoch and progress and rank == 0:
+            tell(f"the network is that of epoch {best.epoch}, the best in validation ({best.accuracy:.1%})")
+        return Trained(best.epoch, best.accuracy, curve.epochs)
 
 
 def _check_arguments(network: Any, task: Any, train: Any, validation: Any, patience: Any) -> None:
@@ -472,12 +460,13 @@ def _callbacks(
     best: callbacks.Best,
     on_epoch: Callable[[dict[str, float]], None] | None,
     progress: bool,
+    callers: randomness.Callers,
 ) -> list[L.Callback]:
     called: list[L.Callback] = [callbacks.Keep(last)]
     if patience is not None:
         called += [best, L.pytorch.callbacks.EarlyStopping("accuracy", mode="max", patience=patience)]
     if on_epoch is not None or processes()[1] > 1:  # the first process alone may have one: all hand over and take what it sets
-        called.append(callbacks.Tell(on_epoch or (lambda _: None), last))
+        called.append(callbacks.Tell(on_epoch or (lambda _: None), last, callers))
     return [*called, callbacks.Bar(), callbacks.Line(epochs)] if progress else called
 
 

@@ -77,7 +77,7 @@ def _extremes(x: torch.Tensor) -> tuple[float, float]:
     """Smallest and largest value; nan if one is."""
     if x.numel() == 0:
         return 0.0, 0.0
-    x = x.detach()
+    x = x.detach().resolve_neg()
     if x.device.type == "cpu" and x.dtype != torch.bfloat16:  # numpy lacks it, and is quicker, above all where x is strided
         return float(x.numpy().min()), float(x.numpy().max())
     low, high = x.aminmax()

@@ -55,7 +55,7 @@ class LayerCall(NamedTuple):
 
 def _by_step(x: torch.Tensor) -> np.ndarray:
     """Input (B, C, T) as an array (B, T, C)."""
-    return x.detach().transpose(1, 2).numpy()
+    return x.detach().resolve_neg().transpose(1, 2).numpy()
 
 
 def _counted(x: torch.Tensor, events: BatchEvents | None) -> torch.Tensor | None:
