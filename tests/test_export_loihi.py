@@ -72,6 +72,19 @@ def test_cores_follow_from_the_limit_that_binds():
     assert (b.cores, b.set_by) == (2, loihi_limits.SYNAPSE_BITS.name)  # 250,000 synapses of 8 bits in 2^20 bits
 
 
+def test_no_neuron_is_cut_between_cores():
+    """1024 neurons of 4096 synapses of 14 bits: 18 of them fit into a core, and a 19th does not."""
+    late = Layer(0, "dense", (4096,), 1, np.full((4096, 1), 2), neuron=CubaNeuron(1, 1, 9), delay=np.ones(4096, int))
+    full = Layer(1, "dense", (1024,), 4096, np.full((1024, 4096), 2), neuron=CubaNeuron(1, 1, 9))
+    _, layer = loihi_resources.layer_resources(NetDescription((late, full)))
+    assert (layer.cores, layer.core_neurons, layer.core_bits) == (57, 18, 18 * 4096 * 14)
+    uneven = np.full((1024, 4096), 2)
+    uneven[::2] = 0  # so that both limits fill cores, in turn
+    uneven[512:] = 0
+    _, layer = loihi_resources.layer_resources(NetDescription((late, replace(full, weight=uneven))))
+    assert (layer.cores, layer.cores_by[loihi_limits.SYNAPSE_BITS.name]) == (15, 15) and layer.core_bits == 18 * 4096 * 14
+
+
 def test_every_limit_has_a_source_and_assumed_ones_say_so(rng, tmp_path):
     deploy_loihi(nets.network("recurrent_with_delays", rng), tmp_path / "out")
     text = (tmp_path / "out/resources.txt").read_text()
@@ -222,14 +235,14 @@ def test_layers_of_several_cores_are_measured_by_the_core(tmp_path):
     wide = Layer(0, "dense", (2500,), 2, np.full((2500, 2), 2), bias=np.full(2500, 4095), neuron=CubaNeuron(1, 1, 9))
     report = deploy_loihi(NetDescription((wide,)), tmp_path / "wide")
     needed = {limit: row["needed"] for limit, row in verdicts(tmp_path / "wide").items()}
-    assert needed["neurons of a core"] == 834 and needed["output axons of a core"] == 834 and needed["bits of a bias"] == 13
-    assert needed["synaptic memory of a core"] == 13_334  # 40,000 bits on three
+    assert needed["neurons of a core"] == needed["output axons of a core"] == 1024 and needed["bits of a bias"] == 13
+    assert needed["synaptic memory of a core"] == 1024 * 2 * 8
     full = Layer(0, "dense", (100,), 2500, np.full((100, 2500), 2), neuron=CubaNeuron(1, 1, 9))
     facts = deploy_loihi(NetDescription((full,)), tmp_path / "full", frames=np.ones((1, 2, 2500), int)).facts
     assert (facts["cores"], facts["synaptic memory [bits]"]) == (2, 100 * 2500 * 8)
     row = next(line for line in (tmp_path / "full/resources.txt").read_text().splitlines() if line.startswith("  0 dense"))
     assert row.split()[2:8] == ["100", "2500", "0", "250000", "2000", "48"]  # neurons, fan-in, fan-out, synapses, kbit, state
-    assert verdicts(tmp_path / "full")["synaptic memory of a core"]["needed"] == 100 * 2500 * 8 // 2
+    assert verdicts(tmp_path / "full")["synaptic memory of a core"]["needed"] == 52 * 2500 * 8  # the 53rd does not fit
     assert report.facts["largest fan-in"] == 2 and report.facts["golden traces"] == "2 samples of 100 steps, random spikes"
     given = deploy_loihi(NetDescription((wide,)), tmp_path / "given", frames=np.ones((1, 7, 2), int))
     assert given.facts["golden traces"] == "1 sample of 7 steps"

@@ -17,7 +17,9 @@ def composed(name: str) -> str:
 
 
 def check_name(name: str, where: str, error: type[Exception] = InputError) -> None:
-    """Refuse a name that is too long to be shown, or that a terminal would obey."""
+    """Refuse a name that is too long to be shown, that a terminal would obey, or that no file can hold as text."""
     require(len(name) <= LONGEST, where, f"hold names of at most {LONGEST} characters", name, error=error)
     controls = [c for c in name if unicodedata.category(c) == "Cc"]
     require(not controls, where, "hold names without control characters", name, error=error)
+    broken = [c for c in name if unicodedata.category(c) == "Cs"]  # which Python makes of bytes that are no text, as in names of files
+    require(not broken, where, "hold names that are text in UTF-8", name, error=error)

@@ -152,9 +152,11 @@ def stored(weight: np.ndarray, widest: int) -> Stored:
     neurons."""
     rows = np.ascontiguousarray(weight.T)
     dense = Stored(rows.reshape(-1), None, None)
-    if rows.ndim == 1 or not rows.any():  # C has no arrays without elements
+    if rows.ndim == 1:
         return dense
     row, column = np.nonzero(rows)
+    if not row.size:  # C has no arrays without elements: a zero stands in
+        row, column = np.zeros((2, 1), np.intp)
     first = np.searchsorted(row, np.arange(len(rows) + 1)).astype(np.uint32)
     sparse = Stored(rows[row, column], column.astype(receiver_type(widest).removesuffix("_t")), first)
     return min(dense, sparse, key=lambda found: found.bytes)
@@ -256,7 +258,7 @@ def _classes(plan: Plan) -> str:
 def _literal(text: str) -> str:
     """String literal of C. Of what is special to C or to the templates, in octal digits, there is nothing that ends a line or a comment."""
     plain = set(range(32, 127)) - set(b'"\\?*/@')
-    return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode("utf-8", "replace")) + '"'
+    return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode()) + '"'
 
 
 def lines_length(plan: Plan) -> int:

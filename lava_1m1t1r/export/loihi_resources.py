@@ -55,10 +55,14 @@ class LayerResources:
     widest_bits: int
     """Width of the widest intermediate [bit]."""
     largest_delay: int
+    core_neurons: int
+    """Number of neurons in the core of the layer that holds the most."""
+    core_bits: int
+    """Memory of the synapses in the core of the layer that holds the most [bit]."""
     cores: int
-    """Number of cores that the mapping gives the layer."""
+    """Number of cores that the mapping gives the layer: whole neurons, one after the other, each core as full as all limits allow."""
     set_by: str
-    """Limit that sets the number of cores."""
+    """Limit that alone asks for the most cores."""
     cores_by: dict[str, int]
     """Number of cores that each limit alone asks for."""
 
@@ -80,17 +84,16 @@ def _resources(before: Layer | None, layer: Layer, forward: np.ndarray, leaving:
     fan_in = int((forward.sum(axis=1) + own.sum(axis=1)).max())
     fan_out = leaving + (own.sum(axis=0) if own.shape[1] else 0)
     delayed = [x is not None and np.any(x) for x in (None if before is None else before.delay, layer.delay_rec)]
-    bits = [int(part.sum()) * (8 + 6 * bool(late)) for part, late in zip((forward, own), delayed, strict=True)]
+    bits = sum(part.sum(axis=1, dtype=np.int64) * (8 + 6 * bool(late)) for part, late in zip((forward, own), delayed, strict=True))
     cost = None if layer.step is None else budget(layer.step, layer.size)
     states = cost.state_bits if cost else CUBA_STATE_BITS if layer.neuron is not None else {}
     words = [-(-width // (GENERATOR_WORDS if name == "generator" else 1)) for name, width in states.items()]
     axons_in = layer.inputs + own.shape[1]
-    axons_out = layer.size * (1 + bool(own.shape[1]))
-    cores_by = {
-        limits.NEURONS.name: -(-layer.size // limits.NEURONS.value),
-        limits.SYNAPSE_BITS.name: -(-sum(bits) // limits.SYNAPSE_BITS.value),
-        limits.AXONS_OUT.name: -(-axons_out // limits.AXONS_OUT.value),
-    }
+    axons_each = 1 + bool(own.shape[1])
+    most = {limits.NEURONS.name: limits.NEURONS.value, limits.AXONS_OUT.name: limits.AXONS_OUT.value // axons_each}
+    cores_by = {name: -(-layer.size // neurons) for name, neurons in most.items()}
+    cores_by[limits.SYNAPSE_BITS.name] = len(_filled(bits, layer.size))
+    filled = _filled(bits, min(most.values()))
     set_by = max(cores_by, key=lambda name: cores_by[name])
     lines = before.delay if before is not None and before.kind == DELAY_LINES else None
     delays = [0 if d is None else int(np.max(d)) for d in (layer.delay, layer.delay_rec, lines)]
@@ -101,9 +104,11 @@ def _resources(before: Layer | None, layer: Layer, forward: np.ndarray, leaving:
         fan_in=fan_in,
         fan_out=int(np.max(fan_out, initial=0)),
         axons_in=axons_in,
-        axons_out=axons_out,
+        axons_out=layer.size * axons_each,
         synapses=int(forward.sum() + own.sum()),
-        synapse_bits=sum(bits),
+        synapse_bits=int(bits.sum()),
+        core_neurons=max(held for held, _ in filled),
+        core_bits=max(own for _, own in filled),
         state_bits=sum(states.values()),
         noisy="generator" in states,
         variable_bits=max(words, default=0),
@@ -112,10 +117,23 @@ def _resources(before: Layer | None, layer: Layer, forward: np.ndarray, leaving:
         operations=sum(cost.operations.values()) if cost else 0,
         widest_bits=cost.widest_bits if cost else 24,
         largest_delay=max(delays),
-        cores=max(1, cores_by[set_by]),
+        cores=len(filled),
         set_by=set_by,
         cores_by=cores_by,
     )
+
+
+def _filled(bits: np.ndarray, most: int) -> list[tuple[int, int]]:
+    """Neurons, and bits of synaptic memory, in each core that a layer takes, whose neurons need so many bits each: whole neurons, one after
+    the other, at most so many in a core."""
+    cores = [(0, 0)]
+    for own in bits.tolist():
+        held, taken = cores[-1]
+        if held and (held == most or taken + own > limits.SYNAPSE_BITS.value):
+            cores.append((0, 0))
+            held, taken = 0, 0
+        cores[-1] = (held + 1, taken + own)
+    return cores
 
 
 def verdicts(net: NetDescription, layers: tuple[LayerResources, ...], chips: int) -> list[dict[str, Any]]:
@@ -137,10 +155,10 @@ def verdicts(net: NetDescription, layers: tuple[LayerResources, ...], chips: int
     """
     rows = [_row(limits.CORES, sum(x.cores for x in layers), None, chips)]
     for limit, needs in (
-        (limits.NEURONS, [-(-x.neurons // x.cores) for x in layers]),
+        (limits.NEURONS, [x.core_neurons for x in layers]),
         (limits.AXONS_IN, [x.axons_in for x in layers]),
-        (limits.AXONS_OUT, [-(-x.axons_out // x.cores) for x in layers]),
-        (limits.SYNAPSE_BITS, [-(-x.synapse_bits // x.cores) for x in layers]),
+        (limits.AXONS_OUT, [x.core_neurons * x.axons_out // x.neurons for x in layers]),
+        (limits.SYNAPSE_BITS, [x.core_bits for x in layers]),
         (limits.DELAY, [x.largest_delay for x in layers]),
         (limits.STATE_BITS, [x.variable_bits for x in layers]),
         (limits.MULTIPLY_BITS, [x.widest_bits for x in layers]),

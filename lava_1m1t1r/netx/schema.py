@@ -20,6 +20,7 @@ import numpy as np
 
 from .._support import hdf5_file
 from .._support.files import replacing
+from .._support.names import check_name
 from ..arithmetic import DECAY_ONE, WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
@@ -362,8 +363,10 @@ def _write_usual(file: Any, usual: Usual) -> None:
 def _write_classes(file: Any, names: Sequence[str]) -> None:
     texts = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
     require(texts, "classes", "be a list of texts", names)
+    for name in names:
+        check_name(name, "classes")
     if names:
-        file[CLASSES] = np.array([name.encode("utf-8", "replace") for name in names])
+        file[CLASSES] = np.array([name.encode() for name in names])
 
 
 def _write_layer(group: Any, layer: Layer) -> None:
