@@ -730,6 +730,13 @@ def test_frames_of_other_than_counts_are_refused(wrong):
         BinnedEvents.of(np.full((1, 2, 3), wrong))
 
 
+def test_frames_of_events_may_be_lists_and_have_three_dimensions():
+    assert BinnedEvents.of([[[0, 1], [2, 0]]]).dense().tolist() == [[[0, 1], [2, 0]]]
+    for wrong in ([[0, 1]], None):
+        with pytest.raises(InputError, match="^frames must"):
+            BinnedEvents.of(wrong)
+
+
 def test_the_default_length_holds_every_spike(events):
     x = frames(events, 7e-3, clip=None)
     assert x.sum() == len(events.times) and x[:, -1].any()

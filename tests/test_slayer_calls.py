@@ -8,6 +8,7 @@ import pytest
 from training_blocks import FIG2, NEURON, dl, spikes, torch
 
 from lava_1m1t1r.errors import InputError
+from lava_1m1t1r.recipes.restore import keep_only
 from lava_1m1t1r.slayer import block, projection, threads, training_kernels
 from lava_1m1t1r.slayer import layer as layer_module
 from lava_1m1t1r.slayer.delay import Delay
@@ -32,6 +33,37 @@ def test_other_neurons_and_those_that_keep_their_state_no_more_begin_at_rest():
         found.append(made(z))
     made.persistent_state = False
     assert torch.equal(*found) and torch.equal(made(z), found[0]) and found[0].sum() > 0
+
+
+def _normed():
+    return block.m1t1r.Recurrent(NEURON, 20, 30, weight_norm=True)
+
+
+def _pruned():
+    net = block.m1t1r.Recurrent(NEURON, 20, 30)
+    keep_only(net.input_synapse, torch.rand(30, 20) < 0.5)
+    net.neuron.record_states = True
+    return net
+
+
+@pytest.mark.parametrize("make", [_normed, _pruned])
+def test_networks_are_copied_whatever_torch_has_computed_in_them(make):
+    """As averages of models and the best epoch's network are: torch refused, in words about norms that nobody had asked for."""
+    torch.manual_seed(0)
+    net, x = torch.nn.Sequential(make(), block.m1t1r.Affine(None, 30, 3)), spikes(3, 20, 60)
+    early = copy.deepcopy(net)
+    net(x).sum().backward()
+    late = copy.deepcopy(net)
+    for copied in (early, late):
+        assert torch.equal(copied(x), net(x)) and net(x).any()
+        copied.zero_grad()
+        copied(x).sum().backward()
+    for one, *others in zip(net.named_parameters(), early.named_parameters(), late.named_parameters(), strict=True):
+        assert all(name == one[0] and value is not one[1] and torch.equal(value.grad, one[1].grad) for name, value in others)
+    with torch.no_grad():
+        next(late.parameters()).zero_()
+    assert torch.equal(early(x), net(x)) and not torch.equal(late(x), net(x))
+    torch.optim.swa_utils.AveragedModel(net).update_parameters(net)
 
 
 def test_a_call_that_does_not_come_to_its_end_leaves_states_and_noise_as_they_were(monkeypatch):

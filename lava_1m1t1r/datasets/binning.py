@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._support.progress import bar
-from ..errors import number, require, whole
+from ..errors import array_of, number, require, whole
 from ..sums import MAX_COUNT
 from .events import EventSet, as_index
 
@@ -42,6 +42,8 @@ class BinnedEvents(NamedTuple):
     @classmethod
     def of(cls, frames: np.ndarray) -> BinnedEvents:
         """Return the events of frames (B, T, C), whole numbers up to 32767; :meth:`dense` gives them back."""
+        frames = array_of(frames, "frames")
+        require(frames.ndim == 3, "frames", "have shape (B, T, C)", frames.shape)
         size, steps, channels = frames.shape
         if frames.dtype != np.uint8:
             low, high = frames.min(initial=0), frames.max(initial=0)

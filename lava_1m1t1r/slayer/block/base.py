@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from inspect import signature
 from typing import Any
@@ -32,6 +33,15 @@ class Block(torch.nn.Module):
     delay: Delay | None
     delay_shift: bool
     count_log: bool
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Block:
+        """torch copies no tensor that was computed, as pruned and normed weights are, and recorded states: the copy has their values."""
+        for module in self.modules():
+            computed = (value for value in vars(module).values() if isinstance(value, torch.Tensor) and not value.is_leaf)
+            memo.update((id(value), value.detach().clone()) for value in computed)
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__(copy.deepcopy(vars(self), memo))
+        return copied
 
     def extra_repr(self) -> str:
         """Text that tells the block from others, besides its parts."""
