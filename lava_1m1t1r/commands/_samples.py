@@ -248,9 +248,8 @@ def _training_and_stranger(args: argparse.Namespace, net: Any, beside: Training)
 
     if args.stranger is None:
         split = data.load(args.data, args.leave_out)
-        _numbered(
-            split.train, net, beside.knows(split.name, args.data), matters=False
-        )  # tells where these are not the data of its training
+        # tells where these are not the data of its training
+        _numbered(split.train, net, beside.knows(split.name, args.data), matters=False)
         return split.train, split.test, split.name, split.held_out, split.name
     heard, training = data.read_shd(path_of(args.stranger, "--stranger")), None
     name = trained_on = data.name_of(args.stranger)

@@ -192,8 +192,8 @@ def _folder_rows(folder: Path, speaker_of: Callable[[Path], str | None] | None) 
     lost = [path.name for path in shown if not exists(path)]
     if lost:
         warnings.warn(f"{folder}: {listed(lost)} leads to nothing: no class is made of it.", stacklevel=3)
-    deeper = {path for path in within if path.is_dir() and any(map(_is_sound, _shown(path)))}
-    unread = [path for path in within if path.parent in used and (path in deeper or (path in named and path not in files))]
+    others = [path for path in within if not is_file(path) and path.parent in used]
+    unread = [path for path in others if _is_sound(path) or (path.is_dir() and any(map(_is_sound, _shown(path))))]
     if unread:
         warnings.warn(f"{folder}: not read, as only .wav files directly in a label's folder are: {listed(unread, _TOLD)}.", stacklevel=3)
     return rows

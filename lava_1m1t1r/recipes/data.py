@@ -212,10 +212,10 @@ def _spikes_of(events: EventSet) -> list[bytes]:
     float32; empty where it has none."""
 
     def digest(times: np.ndarray, units: np.ndarray) -> bytes:
-        order = np.lexsort((units, times))
-        return hashlib.blake2b(times[order].tobytes() + units[order].tobytes(), digest_size=16).digest() if len(times) else b""
+        spikes = np.sort(half_precision(times).view(np.uint16).astype(np.uint64) << np.uint64(32) | units.astype(np.uint64))
+        return hashlib.blake2b(spikes.tobytes(), digest_size=16).digest() if len(spikes) else b""
 
-    return [digest(half_precision(utterance.times), utterance.units) for utterance in events]
+    return [digest(utterance.times, utterance.units) for utterance in events]
 
 
 def names_of(split: Split, classes: int) -> tuple[str, ...]:
