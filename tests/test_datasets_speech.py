@@ -416,6 +416,7 @@ def test_a_folder_becomes_an_event_set(recordings):
 def test_what_a_folder_holds_and_does_not_give_is_told(recordings):
     """Links to recordings that are not fetched were left out in silence, and with them whole classes."""
     os.mkfifo(recordings / "2" / "pipe.wav")
+    (recordings / "2" / "older.wav").mkdir()  # no recording
     (recordings / "2" / "more").mkdir()
     (recordings / "2" / "more" / "bob_2.wav").write_bytes(b"")
     (recordings / "2" / "notes").mkdir()
@@ -425,7 +426,7 @@ def test_what_a_folder_holds_and_does_not_give_is_told(recordings):
     assert len(events) == 3 and list(events.speakers) == [-1, -1, -1] and events.speaker_names == ()
     texts = [str(one.message) for one in told]
     assert any("7 leads to nothing: no class is made of it" in text for text in texts)
-    assert any(re.search(r"not read, as only .*: \S*more, \S*pipe.wav\.$", text) for text in texts) and len(texts) == 2
+    assert any(re.search(r"not read, as only .*: \S*more, \S*older.wav, \S*pipe.wav\.$", text) for text in texts) and len(texts) == 2
     (recordings / "10" / "fetched_later.wav").symlink_to("../.git/annex/x.wav")
     with pytest.raises(FormatError, match=r"hold no links to recordings that are not there; got .*fetched_later.wav.* Fetch the files"):
         wav_folder(recordings, progress=False)
