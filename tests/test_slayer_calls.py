@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from training_blocks import FIG2, NEURON, dl, spikes, torch
 
 from lava_1m1t1r.errors import InputError
@@ -137,16 +139,53 @@ def test_delay_equals_lava_dls_at_its_bounds_and_scales():
         torch.testing.assert_close(a, b)
 
 
+def cells_of(bits, size):
+    """Bits (A, B, words) of ``size`` cells as bools (A, B, size)."""
+    return np.unpackbits(bits.view(np.uint8), axis=2, bitorder="little")[:, :, :size].astype(bool)
+
+
 @pytest.mark.parametrize("steps", [1, 15, 16, 17, 48, 63, 64, 65, 80, 131])
 @pytest.mark.parametrize("value", [1, 2])
-def test_every_cell_is_listed_once(steps, value):
+def test_every_cell_is_marked_and_listed_once(steps, value):
     rng = np.random.default_rng(steps)
-    x = (value * (rng.random((2, 20, steps)) < 0.3)).astype(np.float32)
-    for given in (x, np.ascontiguousarray(x.transpose(0, 2, 1)).transpose(0, 2, 1)):
-        start, channel, times, _ = projection.batch_events(given.transpose(0, 2, 1))
-        sample, step, expected = np.nonzero(x.transpose(0, 2, 1))
-        assert np.array_equal(channel, expected) and np.array_equal(np.diff(start), np.bincount(sample * steps + step, minlength=2 * steps))
-        assert times is None if value == 1 else (times == 2).all()
+    x = (value * (rng.random((9, 20, steps)) < 0.3)).astype(np.float32)
+    for stored in (x, np.ascontiguousarray(x.transpose(0, 2, 1)).transpose(0, 2, 1)):
+        events = projection.batch_events(stored.transpose(0, 2, 1))
+        assert np.array_equal(cells_of(events.by_channel, steps), x != 0)
+        assert np.array_equal(cells_of(events.by_step, 20), x.transpose(0, 2, 1) != 0)
+        assert np.array_equal(events.counts, (x != 0).sum(2))
+        assert (events.listed is None) == (value == 1 or not x.any())
+        if events.listed is not None:
+            start, channel, times = events.listed
+            sample, step, expected = np.nonzero(x.transpose(0, 2, 1))
+            assert np.array_equal(channel, expected) and (times == value).all()
+            assert np.array_equal(np.diff(start), np.bincount(sample * steps + step, minlength=9 * steps))
+
+
+@pytest.mark.parametrize(("batch", "size", "value"), [(0, 5, 1), (1, 5, 1), (7, 70, 1), (9, 130, 2), (64, 20, 3)])
+def test_gradients_of_weights_are_sums_over_their_events(batch, size, value, rng):
+    steps, channels = 33, 40
+    x = value * (rng.random((batch, steps, channels)) < 0.2).astype(np.float64)
+    grad = rng.integers(-9, 10, (batch, steps, size)).astype(np.float64)
+    found = projection.batch_events(x)
+    events = projection.Events(found.by_channel, found.counts, None if found.listed is None else x)
+    parts = threads.parts_of(batch, steps * size, 4)
+    lists = [projection.EventLists(events, parts, grad) for _ in range(2)]
+    for one in lists:
+        for part in threads.numbered(parts):
+            one.write(*part)
+    for over in projection.weight_gradients(lists, grad):
+        assert np.array_equal(over.numpy(), np.einsum("btn,btc->nc", grad, x))
+
+
+@given(st.integers(0, 300), st.integers(1, 40000), st.integers(1, 8))
+def test_parts_are_of_whole_blocks_and_about_equal(batch, cells, block):
+    parts = threads.parts_of(batch, cells, block)
+    assert [first for first, _ in parts] == [0, *(last for _, last in parts)][: len(parts)] and (not parts or parts[-1][1] == batch)
+    sizes = {last - first for first, last in parts[:-1]}
+    assert len(sizes) <= 1 and all(size % block == 0 and size >= last - first for size in sizes for first, last in parts)
+    whole = block * max(1, -(-(1 << 15) // (block * cells)))  # samples that make a part worth starting
+    assert len(parts) <= -(-batch // whole)
 
 
 @pytest.mark.parametrize("force", [False, True], ids=["compiled", "torch"])
@@ -206,9 +245,9 @@ def test_gradients_of_a_short_call_are_those_of_the_start_of_a_long_one(force, m
         net.bias += 3
     for steps in (1, 2, 3):
         found = []
-        for given in (x[..., :steps], x):
+        for some in (x[..., :steps], x):
             net.zero_grad()
-            net(given)[..., steps - 1].sum().backward()
+            net(some)[..., steps - 1].sum().backward()
             found.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
         torch.testing.assert_close(*found, rtol=1e-12, atol=1e-15)
 

@@ -17,7 +17,18 @@ from .buffers import borrowed, owned, save, saved
 from .checks import check_counts, check_finite, check_shapes, check_sums, check_synaptic_input
 from .compiled_reverse import BLOCK, ReverseBatch, ReverseLayer, filled_lanes, layer_kernel, reverse_scratch, samples_together
 from .exact import real_type, wide
-from .projection import BatchEvents, batch_events, counts_by_input, over_input, projector, recurrent_gradient, weight_gradient, words_of
+from .projection import (
+    BatchEvents,
+    EventLists,
+    Events,
+    batch_events,
+    counts_by_input,
+    over_input,
+    projector,
+    turning_block,
+    weight_gradients,
+    words_of,
+)
 from .reverse import Constants
 from .surrogate import Surrogate, gradient_program, is_linear, state_units, units_of
 from .tensor_layer import TensorLayer, refuse_second_derivatives, tensor_readout
@@ -60,7 +71,12 @@ def _by_step(x: torch.Tensor) -> np.ndarray:
 
 def _counted(x: torch.Tensor, events: BatchEvents | None) -> torch.Tensor | None:
     """The input, where a gradient of the weights needs more of it than its events' places."""
-    return None if events is None or events.value is None else x
+    return None if events is None or events.listed is None else x
+
+
+def _events(by_channel: np.ndarray, counts: np.ndarray, x: torch.Tensor | None) -> Events:
+    """Events of an input, of which x is what :func:`_counted` returned."""
+    return Events(by_channel, counts, None if x is None else _by_step(x))
 
 
 class _Project(torch.autograd.Function):
@@ -74,19 +90,22 @@ class _Project(torch.autograd.Function):
         check_sums(*events.largest, w)
         share(lambda a, b: fill(counts[a:b], a, b), parts_of(x.shape[0], x.shape[2] * max(w.shape), 4))
         ctx.real = real_type(w, x)
-        save(ctx, [w, _counted(x, events)], [events.bits])
+        save(ctx, [w, _counted(x, events)], [events.by_channel, events.counts])
         return torch.from_numpy(counts).to(ctx.real).mul_(1.0 / WEIGHT_ONE)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor):
         refuse_second_derivatives()
-        (w, x), (bits,) = saved(ctx)
-        grad = grad.to(ctx.real).contiguous()
+        (w, x), (by_channel, counts) = saved(ctx)
+        given = grad.to(ctx.real).contiguous().numpy()
         need_x, need_w = ctx.needs_input_grad
-        return (
-            over_input(grad.numpy(), w) if need_x else None,
-            weight_gradient(bits, None if x is None else _by_step(x), grad.numpy()).to(w.dtype) if need_w else None,
-        )
+        over_w = None
+        if need_w:
+            parts = _reverse_parts(given)
+            events = EventLists(_events(by_channel, counts, x), parts, given)
+            share(events.write, numbered(parts))
+            over_w = weight_gradients([events], given)[0].to(w.dtype)
+        return over_input(given, w) if need_x else None, over_w
 
 
 def readout(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
@@ -124,14 +143,16 @@ class _Layer(torch.autograd.Function):
         history = borrowed((batch, kept, 3, size), np.int32)
         counts = borrowed((batch, steps if run.differentiable else 0, size), np.int16)
         arrivals = np.zeros((batch, steps, 0 if w_rec is None else words_of(size)), np.int64)
+        again = size if w_rec is not None and run.differentiable else 0
+        by_neuron, arrived = np.empty((batch, again, words_of(steps)), np.int64), np.empty((batch, again), np.int32)
         fired = np.empty((batch, min(steps, kernels.PAST) if run.keeps_last else 0, size), np.uint8)
         out = torch.empty(batch, steps, size, dtype=ctx.real, device="cpu")
         late = out.numpy()
         group = max(1, min(_NEURONS // size, batch))
         width = filled(group * size)
         program = run.once(lambda: run.program.filled(width, group), "forward", width, group)
-        params, noisy = run.params, run.params.device.noisy
-        alike = not noisy and run.program.alike
+        params, noisy = run.params, run.generator.shape[1] > 0
+        alike = not noisy and run.once(lambda: run.program.alike, "alike")
         layer = kernels.ForwardLayer(table, run.delay_rec, program, alike, noisy, params.substeps, params.v_max_count, run.shift, group)
         arrays = kernels.ForwardBatch(run.generator, arrivals, history, counts, fired, late)
 
@@ -141,10 +162,11 @@ class _Layer(torch.autograd.Function):
         most = max((last - first for first, last in parts), default=0)
 
         def scratch():
-            return kernels.forward_scratch(width, size), None if w is None else aligned.empty((most, steps, size), np.int32)
+            sums = None if w is None else aligned.empty((most, steps, size), np.int32)
+            return kernels.forward_scratch(width, size), sums, turning_block()
 
         def part(memory, first, last):
-            inner, sums = memory
+            inner, sums, block = memory
             if run.past is not None and w_rec is not None:
                 kernels.carry_spikes(run.past, run.delay_rec, arrivals, first, last)
             if w is None:
@@ -152,12 +174,16 @@ class _Layer(torch.autograd.Function):
             else:
                 fill(sums, first, last)
             kernels.recurrent_forward(layer, arrays, sums, inner, first, last)
+            if again:
+                kernels.turn_bits(arrivals, by_neuron, block, first, last)
+                kernels.count_bits(by_neuron, arrived, first, last)
 
         share(reusing(scratch, part), parts)
         if run.keeps_last:
             before = np.zeros((batch, kernels.PAST, size), np.uint8) if run.past is None else run.past
             run.last[:] = [history[:, -1].copy(), np.concatenate([before[:, steps:], fired], 1)]
-        save(ctx, [w, w_rec, _counted(x, events)], [history, counts, arrivals, None if events is None else events.bits])
+        marked = [None, None] if events is None else [events.by_channel, events.counts]
+        save(ctx, [w, w_rec, _counted(x, events)], [history, counts, by_neuron, arrived, *marked])
         if not run.records:
             return out
         ctx.set_materialize_grads(False)
@@ -168,7 +194,7 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad, over_states=None):
         refuse_second_derivatives()
-        (w, w_rec, x), (history, counts, arrivals, bits) = saved(ctx)
+        (w, w_rec, x), (history, counts, by_neuron, arrived, by_channel, marked) = saved(ctx)
         run = ctx.run
         if grad is None:  # nothing depends on the spikes
             grad = torch.zeros(counts.shape, dtype=ctx.real, device="cpu")
@@ -181,14 +207,23 @@ class _Layer(torch.autograd.Function):
             over_x = tensor.transpose(1, 2)
         else:
             over = borrowed(late.shape, late.dtype)
-        over_bias, over_constants = _backwards(run, history, counts, late, over_states, w_rec, need_bias, need_constants, over)
+        events = [_events(by_channel, marked, x)] * need_w + [Events(by_neuron, arrived)] * need_rec
+        lists = [EventLists(one, _reverse_parts(late), late) for one in events]
+        over_bias, over_constants = _backwards(run, history, counts, late, over_states, w_rec, need_bias, need_constants, over, lists)
+        found = weight_gradients(lists, over)
         if need_w:
-            over_w = weight_gradient(bits, None if x is None else _by_step(x), over).to(w.dtype)
+            over_w = found[0].to(w.dtype)
         if need_rec:
-            over_rec = recurrent_gradient(arrivals, over).to(w_rec.dtype)
+            over_rec = found[-1].to(w_rec.dtype)
         if need_x and w is not None:
             over_x = over_input(over, w)
         return over_x, over_w, over_bias, over_rec, over_constants, None
+
+
+def _reverse_parts(grad: np.ndarray) -> list[tuple[int, int]]:
+    """Parts of a batch that the backward pass takes through time, of whose gradients it is (B, T, N)."""
+    batch, steps, size = grad.shape
+    return parts_of(batch, steps * size, BLOCK)
 
 
 def _backwards(
@@ -201,11 +236,12 @@ def _backwards(
     biased: bool,
     learning: bool,
     over: np.ndarray,
+    lists: list[EventLists],
 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """``over`` receives dL/d(synaptic input) from dL/doutput, both (B, T, N), and dL/dstates, if there is one. Returns, where biased, its
-    sum (N,); where devices learn, dL/d(their constants) (5, N)."""
-    dtype = late.dtype.type
-    batch, steps, size = late.shape
+    """``over`` receives dL/d(synaptic input) from dL/doutput, both (B, T, N), and dL/dstates, if there is one; the events of each part are
+    listed. Returns, where biased, its sum (N,); where devices learn, dL/d(their constants) (5, N)."""
+    dtype, parts = late.dtype.type, _reverse_parts(late)
+    _, steps, size = late.shape
     kept = max(steps - run.shift, 0)
     params = run.params
     group = samples_together(size)
@@ -218,7 +254,6 @@ def _backwards(
     layer = ReverseLayer(table, run.delay_rec, p, units, dtype(run.surrogate.clip_grad), params.substeps, group)
     of_states = np.zeros((0, 0, 0, 0), dtype) if over_states is None else np.ascontiguousarray(over_states.resolve_neg().numpy(), dtype)
     arrays = ReverseBatch(history, counts, over, of_states)
-    parts = parts_of(batch, steps * size, BLOCK)
     constants = np.zeros((len(parts), len(Constants._fields), size if learning else 0), dtype)
     sums = np.zeros((len(parts), size if biased else 0), dtype)
 
@@ -226,6 +261,8 @@ def _backwards(
         over[first:last, :kept] = late[first:last, run.shift :]
         over[first:last, kept:] = 0
         kernel(layer, arrays, scratch, constants[number], sums[number], first, last)
+        for one in lists:
+            one.write(number, first, last)
 
     share(reusing(lambda: reverse_scratch(params.substeps, size, dtype, learning), part), numbered(parts))
     # copied: see owned

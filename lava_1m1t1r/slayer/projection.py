@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,30 +16,38 @@ from ..sums import LARGEST_SUM, MAX_COUNT
 from . import training_kernels as kernels
 from .buffers import owned
 from .checks import COUNTS, COUNTS_CURE, check_finite
-from .threads import numbered, parts_of, ranges, reusing, share, thread_count
+from .threads import parts_of, ranges, reusing, share, thread_count
 from .tiles import COLUMNS, ROWS
 from .weight_kernels import CELLS, PART, turn_counts
 
 
-class BatchEvents(NamedTuple):
+class Listed(NamedTuple):
     """Non-zero cells of (B, T, C) by (sample, step), in compressed rows."""
 
     start: np.ndarray  # (B * T + 1,) int64
     channel: np.ndarray  # int32
-    value: np.ndarray | None  # int32; None: all are 1
-    bits: np.ndarray  # (B, C, words of T) int64: the same by (sample, channel), a bit each
+    value: np.ndarray  # int32
+
+
+class BatchEvents(NamedTuple):
+    """Non-zero cells of (B, T, C)."""
+
+    by_step: np.ndarray  # (B, T, words of C) int64: a bit each
+    by_channel: np.ndarray  # (B, C, words of T) int64: the same
+    counts: np.ndarray  # (B, C) int32: their number
+    listed: Listed | None  # the same with their values; None: all are 1
 
     @property
     def largest(self) -> tuple[float, float]:
         """The largest value, and the most in a step where that is more than 1."""
-        if self.value is None:
+        if self.listed is None:
             return 1.0, 1.0
-        until = np.concatenate([[0], np.cumsum(self.value, dtype=np.int64)])[self.start]
-        return float(self.value.max()), float(np.diff(until).max())
+        until = np.concatenate([[0], np.cumsum(self.listed.value, dtype=np.int64)])[self.listed.start]
+        return float(self.listed.value.max()), float(np.diff(until).max())
 
 
 def batch_events(x: np.ndarray) -> BatchEvents:
-    """List the non-zero cells of x (B, T, C), which must hold whole numbers: spikes, or counts of them.
+    """Mark the non-zero cells of x (B, T, C), which must hold whole numbers: spikes, or counts of them.
 
     Raises
     ------
@@ -49,25 +57,36 @@ def batch_events(x: np.ndarray) -> BatchEvents:
     batch, steps, channels = x.shape
     if x.dtype == bool:
         x = x.astype(np.uint8)  # no view: the bytes of a mask of 0 and 255 that is seen as bools would be counts
-    by_channel = abs(x.strides[1]) < abs(x.strides[2])
-    rows = x.transpose(0, 2, 1) if by_channel else x  # along memory
+    along_steps = abs(x.strides[1]) < abs(x.strides[2])
+    rows = x.transpose(0, 2, 1) if along_steps else x  # along memory
     rows = rows if rows.strides[2] == rows.itemsize else np.ascontiguousarray(rows)
-    bits = np.empty((*rows.shape[:2], words_of(rows.shape[2])), np.int64)
-    parts = parts_of(batch, steps * channels, 8)
-    others = share(lambda a, b: kernels.mark_events(rows, bits, a, b), parts)
-    turned = _turned(bits, rows.shape[2])
-    of_steps, of_channels = (turned, bits) if by_channel else (bits, turned)
-    start = _starts(_counts(of_steps).reshape(-1))
-    channel = np.empty(start[-1], np.int32)
-    share(lambda a, b: kernels.list_events(of_steps, start, channel, a, b), parts)
-    events = BatchEvents(start, channel, None, of_channels)
-    if not any(others):
-        return events
-    value = np.empty(len(channel), np.int32)
+    by_step, by_channel = np.empty((batch, steps, words_of(channels)), np.int64), np.empty((batch, channels, words_of(steps)), np.int64)
+    bits, turned = (by_channel, by_step) if along_steps else (by_step, by_channel)
+    counts = np.empty((batch, channels), np.int32)
+
+    def mark(block: np.ndarray, first: int, last: int) -> bool:
+        others = kernels.mark_events(rows, bits, first, last)
+        kernels.turn_bits(bits, turned, block, first, last)
+        kernels.count_bits(by_channel, counts, first, last)
+        return others
+
+    others = share(reusing(turning_block, mark), parts_of(batch, steps * channels, 8))
+    return BatchEvents(by_step, by_channel, counts, _listed(x, by_step) if any(others) else None)
+
+
+def _listed(x: np.ndarray, by_step: np.ndarray) -> Listed:
+    """List the cells of x (B, T, C) that by_step marks; an InputError if one is no count."""
+    batch, steps, channels = x.shape
+    parts, counts = parts_of(batch, steps * channels, 8), np.empty((batch, steps), np.int32)
+    share(lambda a, b: kernels.count_bits(by_step, counts, a, b), parts)
+    start = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts, out=start[1:], dtype=np.int64)
+    channel, value = np.empty(start[-1], np.int32), np.empty(start[-1], np.int32)
+    share(lambda a, b: kernels.list_events(by_step, start, channel, a, b), parts)
     if sum(share(lambda a, b: kernels.read_events(x, start, channel, value, a, b), parts)):
         bad = x[(x != np.rint(x)) | ~((x >= 0) & (x <= MAX_COUNT))]
         require(False, "input", COUNTS, float(bad[0]), COUNTS_CURE)
-    return events._replace(value=value)
+    return Listed(start, channel, value)
 
 
 def words_of(cells: int) -> int:
@@ -75,27 +94,9 @@ def words_of(cells: int) -> int:
     return -(-cells // WORD)
 
 
-def _turned(bits: np.ndarray, cells: int) -> np.ndarray:
-    """Bits (B, R, words of ``cells``) with rows and cells exchanged: (B, cells, words of R)."""
-    batch, rows, _ = bits.shape
-    turned = np.empty((batch, cells, words_of(rows)), np.int64)
-    turn = reusing(lambda: np.empty(WORD, np.int64), lambda block, a, b: kernels.turn_bits(bits, turned, block, a, b))
-    share(turn, parts_of(batch, rows * cells, 8))
-    return turned
-
-
-def _counts(bits: np.ndarray) -> np.ndarray:
-    """Number of set bits of each row of bits (B, R, words)."""
-    counts = np.empty(bits.shape[:2], np.int64)
-    share(lambda a, b: kernels.count_bits(bits, counts, a, b), parts_of(len(bits), bits.shape[1] * bits.shape[2] * WORD, 8))
-    return counts
-
-
-def _starts(counts: np.ndarray) -> np.ndarray:
-    """Where each of some lists begins, one behind the other, and the end of the last."""
-    start = np.zeros(counts.size + 1, np.int64)
-    np.cumsum(counts, out=start[1:])
-    return start
+def turning_block() -> np.ndarray:
+    """Scratch in which bits are turned."""
+    return np.empty(WORD, np.int64)
 
 
 def counts_by_input(w: torch.Tensor) -> np.ndarray:
@@ -131,56 +132,72 @@ def projector(events: BatchEvents, w: torch.Tensor, bias: torch.Tensor | None) -
     constant = np.zeros(w.shape[0]) if bias is None else bias.detach().numpy()
     check_finite(constant, "bias")
     start = np.rint(constant * WEIGHT_ONE).astype(np.int32)
-    table = counts_by_input(w)
-    return lambda sums, first, last: kernels.project(events.start, events.channel, events.value, table, start, sums, first, last)
+    table, listed = counts_by_input(w), events.listed
+    if listed is not None:
+        return lambda sums, first, last: kernels.project(*listed, table, start, sums, first, last)
+    fill = lambda places, sums, first, last: kernels.project_marks(events.by_step, table, start, places, sums, first, last)  # noqa: E731
+    return reusing(lambda: np.empty(w.shape[1], np.int32), fill)
 
 
-_SAMPLES = 4
-"""Number of samples whose gradients are added to those of the weights together: what they share stays in the second-level cache."""
+class Events(NamedTuple):
+    """Non-zero cells of (B, T, C), which weights were multiplied with."""
+
+    by_channel: np.ndarray  # (B, C, words of T) int64: a bit each
+    counts: np.ndarray  # (B, C) int32: their number
+    x: np.ndarray | None = None  # (B, T, C): the cells, where they are not only 0 and 1
 
 
-def weight_gradient(bits: np.ndarray, x: np.ndarray | None, grad: np.ndarray) -> torch.Tensor:
-    """Gradient dL/dw (N, C) of the weights.
+class EventLists:
+    """The same for the gradient of weights: channel by channel, those of each part of the batch behind those of the part before.
 
     Parameters
     ----------
-    bits : (B, C, words)
-        Events of the layer's input, as in :class:`BatchEvents`.
-    x : (B, T, C), optional
-        The input, where it is not only 0 and 1.
+    events : Events
+    parts : list of (first, last)
+        Samples of each part, all but the last of equally many.
+    grad : (B, T, N)
+        Gradient of the sums, or what has its shape and type.
+    """
+
+    def __init__(self, events: Events, parts: Sequence[tuple[int, int]], grad: np.ndarray) -> None:
+        self.events, self.steps = events, grad.shape[1]
+        channels = events.counts.shape[1]
+        self.offset = np.zeros((len(parts), channels + 1), np.int64)
+        if parts:
+            kernels.offsets(events.counts, parts[0][1], self.offset)
+        self.rows = np.empty(self.offset.max(initial=0), np.int32)
+        self.times = None if events.x is None else np.empty(len(self.rows), grad.dtype)
+        self.tensor, self.out = owned((channels, grad.shape[2]), grad.dtype)
+
+    def write(self, part: int, first: int, last: int) -> None:
+        """List the events of a part."""
+        at, end = self.offset[part, 0], self.offset[part, -1]
+        kernels.list_rows(self.events.by_channel, self.events.x, self.rows, self.times, at, end, self.steps, first, last)
+
+    def gather(self, flat: np.ndarray, first: int, last: int, column: int) -> None:
+        """Sum up the gradient of some channels' weights to COLUMNS neurons."""
+        kernels.gather_rows(self.offset, self.rows, self.times, flat, self.out, first, last, column)
+
+
+def weight_gradients(lists: Sequence[EventLists], grad: np.ndarray) -> list[torch.Tensor]:
+    """Gradients dL/dw (N, C) of weights, of each of some kinds of events that reach the same neurons.
+
+    Parameters
+    ----------
+    lists : list of EventLists
+        All of their parts written.
     grad : (B, T, N)
         dL/d(synaptic input).
     """
-    (batch, steps, size), channels = grad.shape, bits.shape[1]
-    parts = numbered(parts_of(batch, steps * size, _SAMPLES))
-    counts = np.add.reduceat(_counts(bits), [a for _, a, _ in parts], 0)  # (parts, channels)
-    start = _starts(counts.reshape(-1))
-    offset = start[np.arange(len(parts))[:, None] * channels + np.arange(channels + 1)]  # (parts, channels + 1)
-    rows = np.empty(start[-1], np.int32)
-    times = None if x is None else np.empty(len(rows), grad.dtype)
-    share(lambda k, a, b: kernels.list_rows(bits, x, rows, times, offset[k, 0], offset[k, -1], steps, a, b), parts)
-    over, out = owned((channels, size), grad.dtype)
-    out[:] = 0  # not by torch: it would wake its threads
-    flat = grad.reshape(-1)
+    flat, size = grad.reshape(-1), grad.shape[2]
     # all channels of a part while its columns are in the cache; fewer at a time where that would leave threads without work
-    blocks = range(0, size, COLUMNS)
-    chunk = -(-channels * len(blocks) // (2 * thread_count())) if len(blocks) < 2 * thread_count() else channels
-    pieces = [(a, b, column) for column in blocks for a, b in ranges(channels, max(chunk, 1))]
-    share(lambda a, b, column: kernels.gather_rows(offset, rows, times, flat, out, a, b, column), pieces)
-    return over.t()
-
-
-def recurrent_gradient(arrivals: np.ndarray, grad: np.ndarray) -> torch.Tensor:
-    """Gradient dL/dw (N, N) of the recurrent weights.
-
-    Parameters
-    ----------
-    arrivals
-        As in :class:`.training_kernels.ForwardBatch`.
-    grad : (B, T, N)
-        dL/d(synaptic input).
-    """
-    return weight_gradient(_turned(arrivals, grad.shape[2]), None, grad)
+    blocks, pieces = range(0, size, COLUMNS), []
+    for one in lists:
+        channels = len(one.out)
+        chunk = -(-channels * len(blocks) // (2 * thread_count())) if len(blocks) < 2 * thread_count() else channels
+        pieces += [(one, a, b, column) for column in blocks for a, b in ranges(channels, max(chunk, 1))]
+    share(lambda one, a, b, column: one.gather(flat, a, b, column), pieces)
+    return [one.tensor.t() for one in lists]
 
 
 def over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:

@@ -55,7 +55,9 @@ def parts_of(batch: int, cells: int, block: int) -> list[tuple[int, int]]:
     block : int
         Number of samples that are worked on together.
     """
-    return ranges(batch, block * -(-_LEAST // (block * max(cells, 1))))
+    blocks = -(-batch // block)
+    parts = max(1, -(-blocks // -(-_LEAST // (block * max(cells, 1)))))
+    return ranges(batch, block * max(1, -(-blocks // parts)))  # as equal as they can be
 
 
 def numbered(parts: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:

@@ -64,7 +64,7 @@ def turn_bits(bits, turned, block, first, last):
 
 @cached
 def count_bits(bits, counts, first, last):
-    """counts (B, R) int64 = number of set bits of each row of bits (B, R, words)."""
+    """counts (B, R) int32 = number of set bits of each row of bits (B, R, words)."""
     for b in range(first, last):
         for r in range(bits.shape[1]):
             found = 0
@@ -85,6 +85,24 @@ def list_events(bits, start, places, first, last):
 
 
 @cached
+def offsets(counts, samples, offset):
+    """offset (K, C + 1) int64: where each channel's events begin in each part of the batch, of so many samples (the last may have fewer),
+    if they lie channel by channel, part behind part; and where the last one's end. counts (B, C) int32."""
+    at = 0
+    for k in range(offset.shape[0]):
+        for c in range(counts.shape[1]):
+            offset[k, c] = 0
+        for b in range(k * samples, min((k + 1) * samples, counts.shape[0])):
+            for c in range(counts.shape[1]):
+                offset[k, c] += counts[b, c]
+        for c in range(counts.shape[1]):
+            found = offset[k, c]
+            offset[k, c] = at
+            at += found
+        offset[k, counts.shape[1]] = at
+
+
+@cached
 def read_events(x, start, channel, value, first, last):
     """Values (int32) of the listed cells of x (B, T, C). Returns how many are not whole numbers from 0 to 2^15 - 1."""
     steps, wrong = x.shape[1], 0
@@ -99,7 +117,7 @@ def read_events(x, start, channel, value, first, last):
 
 @cached
 def project(start, channel, value, w, bias, sums, first, last):
-    """sums (last - first, T, N) int32 = bias + sum over events of value * row of w (C, N) int16 or int32. value None: all are 1."""
+    """sums (last - first, T, N) int32 = bias + sum over events of value * row of w (C, N) int16 or int32."""
     steps, n = sums.shape[1], sums.shape[2]
     for b in range(first, last):
         for t in range(steps):
@@ -107,6 +125,20 @@ def project(start, channel, value, w, bias, sums, first, last):
             for i in range(n):
                 store(row, i, read(bias, i))
             add_rows(w, 1, channel, value, start[b * steps + t], start[b * steps + t + 1], row)
+
+
+@cached
+def project_marks(bits, w, bias, listed, sums, first, last):
+    """The same of events that are all 1: bits (B, T, words of C). listed (C,) int32 is scratch."""
+    steps, n = sums.shape[1], sums.shape[2]
+    for b in range(first, last):
+        for t in range(steps):
+            row, found = sums[b - first, t], 0
+            for i in range(n):
+                store(row, i, read(bias, i))
+            for k in range(bits.shape[2]):
+                found = list_bits(bits[b, t, k], WORD * k, listed, found, listed.size)
+            add_rows(w, 1, listed, None, 0, found, row)
 
 
 class ForwardLayer(NamedTuple):
@@ -244,13 +276,16 @@ def list_rows(bits, x, rows, times, at, end, steps, first, last):
 
 @cached
 def gather_rows(offset, rows, times, grad, out, first, last, column):
-    """out (C, N) row c += sum of times * rows of grad (B * T * N,), for channels first .. last - 1 and COLUMNS columns from ``column`` on.
+    """out (C, N) row c = sum of times * rows of grad (B * T * N,), for channels first .. last - 1 and COLUMNS columns from ``column`` on.
     times None: all are 1.
 
     offset (K, C + 1) int64: those of channel c and samples of part k are rows[offset[k, c]:offset[k, c + 1]].
     """
     widest_vectors()
     n = out.shape[1]
+    for c in range(first, last):
+        for x in range(column, min(column + COLUMNS, n)):
+            out[c, x] = 0
     for k in range(offset.shape[0]):  # these columns of a part stay in the second cache or closer
         for c in range(first, last):
             if offset[k, c] == offset[k, c + 1]:  # no sums to be fetched and put back
