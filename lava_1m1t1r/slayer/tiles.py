@@ -127,20 +127,27 @@ def add_product(typing_context, g0, g1, g2, g3, panel, first, column, o0, o1, o2
 _LINE = 64  # bytes that a cache fetches at a time
 
 
-@intrinsic
-def prefetch(typing_context, array):
-    """``prefetch(array)``: begin to fetch a contiguous array into the second cache, where a processor would not foresee that it is read."""
+def _prefetch(written: bool) -> Any:
+    def prefetch(typing_context, array):
+        def code(context, builder, signature, arguments):
+            flag, number, line = ir.IntType(32), ir.IntType(64), ir.Constant(ir.IntType(64), _LINE)
+            view = make_array(signature.args[0])(context, builder, arguments[0])
+            start = builder.bitcast(view.data, ir.IntType(8).as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [start.type, flag, flag, flag])
+            fetch = builder.module.declare_intrinsic("llvm.prefetch", [start.type], kind)
+            size = builder.mul(view.nitems, ir.Constant(number, signature.args[0].dtype.bitwidth // 8))
+            with cgutils.for_range(builder, builder.udiv(size, line)) as loop:
+                place = builder.gep(start, [builder.mul(loop.index, line)])
+                builder.call(fetch, [place, *(ir.Constant(flag, value) for value in (int(written), 2, 1))])  # into the second cache, data
+            return context.get_dummy_value()
 
-    def code(context, builder, signature, arguments):
-        flag, number, line = ir.IntType(32), ir.IntType(64), ir.Constant(ir.IntType(64), _LINE)
-        view = make_array(signature.args[0])(context, builder, arguments[0])
-        start = builder.bitcast(view.data, ir.IntType(8).as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [start.type, flag, flag, flag])
-        fetch = builder.module.declare_intrinsic("llvm.prefetch", [start.type], kind)
-        size = builder.mul(view.nitems, ir.Constant(number, signature.args[0].dtype.bitwidth // 8))
-        with cgutils.for_range(builder, builder.udiv(size, line)) as loop:
-            place = builder.gep(start, [builder.mul(loop.index, line)])
-            builder.call(fetch, [place, *(ir.Constant(flag, value) for value in (0, 2, 1))])  # to read, into the second cache, data
-        return context.get_dummy_value()
+        return types.void(array), code
 
-    return types.void(array), code
+    return prefetch
+
+
+prefetch = intrinsic(_prefetch(False))
+"""``prefetch(array)``: begin to fetch a contiguous array into the second cache, where a processor would not foresee that it is read."""
+
+prefetch_written = intrinsic(_prefetch(True))
+"""The same where it will be written to."""

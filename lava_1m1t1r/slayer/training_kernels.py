@@ -19,7 +19,7 @@ from ..fast.synapses import add_rows
 from ..kernels import fixed_layer_step, input_count
 from ..masks import WORD, bit_count, list_bits, lowest_bit, transpose, word_of
 from ..sums import MAX_COUNT
-from .tiles import COLUMNS, ROWS, add_product, add_weighted_rows
+from .tiles import COLUMNS, ROWS, add_product, add_weighted_rows, prefetch_written
 from .tiles import product_columns as _product_columns
 
 PAST = MAX_DELAY + 1
@@ -217,6 +217,12 @@ def recurrent_forward(layer, batch, sums, scratch, first, last):
                 scratch.drawn[s * n + i] = batch.generator[b0 + s, i]
         for t in range(steps):
             for s in range(members):
+                if t + 2 < batch.history.shape[1]:
+                    for k in range(3):
+                        prefetch_written(batch.history[b0 + s, t + 2, k])
+                if t + 1 < batch.counts.shape[1]:
+                    prefetch_written(batch.counts[b0 + s, t + 1])
+                    prefetch_written(batch.out[b0 + s, t + 1])
                 row, found = sums[b0 - first + s, t], 0
                 for w in range(words):
                     found = list_bits(batch.arrivals[b0 + s, t, w], WORD * w, listed, found, n)
