@@ -135,7 +135,10 @@ def projector(events: BatchEvents, w: torch.Tensor, bias: torch.Tensor | None) -
     table, listed = counts_by_input(w), events.listed
     if listed is not None:
         return lambda sums, first, last: kernels.project(*listed, table, start, sums, first, last)
-    fill = lambda places, sums, first, last: kernels.project_marks(events.by_step, table, start, places, sums, first, last)  # noqa: E731
+
+    def fill(places: np.ndarray, sums: np.ndarray, first: int, last: int) -> None:
+        kernels.project_marks(events.by_step, table, start, places, sums, first, last)
+
     return reusing(lambda: np.empty(w.shape[1], np.int32), fill)
 
 
