@@ -536,6 +536,9 @@ def test_an_asynchronous_model_selects_between_a_port_and_its_commands(runner, m
         selector, port = CspSelector(), model.a_in.csp_ports[0]
         while selector.select((port, lambda: True), (model.service_to_process, lambda: False)):
             model.x += port.recv()
+        # In Lava's runtime a pause may overtake the messages sent before it.
+        while runner is guarded and model.x < 1 + 2 + 3 + 4:
+            model.x += port.recv()
 
     told, free = Told(step=pausing(4)), models.Free(adds)
     told.s_out.connect(free.a_in)
