@@ -29,6 +29,7 @@ TIME_LIMIT = 240  # s, unless a test sets its own; on a busy machine, the first 
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
+    parser.addoption("--networks", type=int, default=0, metavar="SEED", help="of the networks that test_agreement.py draws (0)")
 
 
 def pytest_configure(config):

@@ -173,7 +173,7 @@ def test_a_network_is_made_of_a_list_of_blocks_with_one_step():
 
 
 def test_devices_and_options_of_training_come_with_it(rng):
-    given = draw("everything", rng, size=9, steps=60).net
+    given = draw("everything", rng).net
     net = restored(given, learn=("mu",), variation=0.1)
     hidden = net.hidden
     assert hidden.neuron.variation == 0.1 and hidden.neuron.learned is not None
