@@ -16,9 +16,12 @@ from ..sums import LARGEST_SUM, MAX_COUNT
 from . import training_kernels as kernels
 from .buffers import owned
 from .checks import COUNTS, COUNTS_CURE, check_finite
-from .threads import parts_of, ranges, reusing, share, thread_count
+from .threads import parted, parts_of, ranges, reusing, share, thread_count
 from .tiles import COLUMNS, ROWS
 from .weight_kernels import CELLS, PART, turn_counts
+
+MARKED, PRODUCTS = 8, 64
+"""Cells whose bits are set, and products of a gradient, in about a neuron's time step: work on fewer is not worth a thread."""
 
 
 class Listed(NamedTuple):
@@ -70,7 +73,7 @@ def batch_events(x: np.ndarray) -> BatchEvents:
         kernels.count_bits(by_channel, counts, first, last)
         return others
 
-    others = share(reusing(turning_block, mark), parts_of(batch, steps * channels, 8))
+    others = share(reusing(turning_block, mark), parts_of(batch, steps * channels // MARKED, 8))
     return BatchEvents(by_step, by_channel, counts, _listed(x, by_step) if any(others) else None)
 
 
@@ -199,7 +202,8 @@ def weight_gradients(lists: Sequence[EventLists], grad: np.ndarray) -> list[torc
         channels = len(one.out)
         chunk = -(-channels * len(blocks) // (2 * thread_count())) if len(blocks) < 2 * thread_count() else channels
         pieces += [(one, a, b, column) for column in blocks for a, b in ranges(channels, max(chunk, 1))]
-    share(lambda one, a, b, column: one.gather(flat, a, b, column), pieces)
+    worth = parted(size * sum(len(one.rows) for one in lists) // PRODUCTS)
+    share(lambda one, a, b, column: one.gather(flat, a, b, column), pieces, worth)
     return [one.tensor.t() for one in lists]
 
 
@@ -213,5 +217,6 @@ def over_input(grad: np.ndarray, w: torch.Tensor) -> torch.Tensor:
     def multiply(products: np.ndarray, first: int, last: int) -> None:
         kernels.multiply_rows(rows, table, out, products, first, last)
 
-    share(reusing(lambda: aligned.empty((ROWS, filled), out.dtype), multiply), parts_of(len(rows), columns, 256))
+    parts = parts_of(len(rows), columns * grad.shape[2] // PRODUCTS, 256)
+    share(reusing(lambda: aligned.empty((ROWS, filled), out.dtype), multiply), parts)
     return over.reshape(*grad.shape[:2], columns).transpose(1, 2)

@@ -18,9 +18,9 @@ def thread_count() -> int:
     return max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, cores()))
 
 
-def share(work: Callable[..., Any], parts: Sequence[tuple]) -> list[Any]:
-    """Return ``[work(*part) for part in parts]``, computed on :func:`thread_count` threads in any order."""
-    return threads.share(work, parts, thread_count() if len(parts) > 1 else 1)  # asking for the cores takes its time
+def share(work: Callable[..., Any], parts: Sequence[tuple], worth: bool = True) -> list[Any]:
+    """Return ``[work(*part) for part in parts]``, computed on :func:`thread_count` threads in any order; on one if not ``worth`` more."""
+    return threads.share(work, parts, thread_count() if worth and len(parts) > 1 else 1)  # asking for the cores takes its time
 
 
 def reusing(make: Callable[[], Any], work: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,13 +51,18 @@ def parts_of(batch: int, cells: int, block: int) -> list[tuple[int, int]]:
     batch : int
         Number of samples.
     cells : int
-        Of a sample: neurons, or channels, times steps.
+        Of a sample: neurons times steps, or work that takes as long.
     block : int
         Number of samples that are worked on together.
     """
     blocks = -(-batch // block)
     parts = max(1, -(-blocks // -(-_LEAST // (block * max(cells, 1)))))
     return ranges(batch, block * max(1, -(-blocks // parts)))  # as equal as they can be
+
+
+def parted(cells: int) -> bool:
+    """Whether so many cells in all are worth more than one part."""
+    return cells > _LEAST
 
 
 def numbered(parts: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
