@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormatError, InputError, exists, file_of, path_of, require
+from ..errors import FormatError, InputError, require
+from .paths import exists, file_of, path_of
 
 _SUFFIX = 16  # longest one that a format is chosen by
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormatError, InputError, file_of, require
+from ..errors import FormatError, InputError, require
 from . import hdf5_heap
+from .paths import file_of
 
 LEAST_ALLOWED = 1 << 26
 """Number of bytes that a dataset, and in :func:`check_tree` all of a file together, may claim, however small the file; of larger files,

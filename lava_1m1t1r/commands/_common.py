@@ -16,8 +16,9 @@ from .. import plot
 from .._support.cores import cores, granted
 from .._support.files import check_no_device, check_place
 from .._support.lava_loading import NO_DOCSTRINGS
+from .._support.paths import file_of, is_file, path_of
 from .._support.progress import hint, tell
-from ..errors import InputError, MissingDependencyError, file_of, is_file, listed, missing, option_name, path_of, require, whole
+from ..errors import InputError, MissingDependencyError, listed, missing, option_name, require, whole
 from ..params import FIELDS, DeviceParams
 from ..recipes import SHIPPED_NETWORK
 

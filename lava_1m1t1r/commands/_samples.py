@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._support.paths import is_file, path_of
 from .._support.progress import hint
-from ..errors import InputError, MissingDependencyError, counted, is_file, listed, option_name, path_of, require
+from ..errors import InputError, MissingDependencyError, counted, listed, option_name, require
 from ._common import check_whole
 from ._training import Training
 

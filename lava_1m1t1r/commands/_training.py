@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from .._support.paths import is_file
 from .._support.progress import hint
-from ..errors import is_file
 from ..recipes import RESULTS_FILE
 from ._common import MOST
 

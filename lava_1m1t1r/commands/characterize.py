@@ -9,7 +9,8 @@ from typing import Any
 
 from .. import presets
 from .._support.files import as_json, write_json, write_text
-from ..errors import InputError, file_of, require
+from .._support.paths import file_of
+from ..errors import InputError, require
 from ..params import FIELDS, DeviceParams
 from ..report import Page
 from ..report.html import withdraw

@@ -10,7 +10,8 @@ from pathlib import Path
 from .. import __version__
 from .._support.files import as_json
 from .._support.names import composed
-from ..errors import FormatError, InputError, counted, path_of, require
+from .._support.paths import path_of
+from ..errors import FormatError, InputError, counted, require
 from ._common import check_whole, json_argument, out_file, talking
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from .._support.files import check_writable
-from ..errors import FormatError, InputError, path_of, require
+from .._support.paths import path_of
+from ..errors import FormatError, InputError, require
 from .events import EventSet
 from .shd_file import as_stored, read_meta, read_shd, write_shd
 from .speech import require_synthesiser

@@ -17,7 +17,8 @@ import numpy as np
 from .._support import hdf5_file, hdf5_heap
 from .._support.files import replacing
 from .._support.names import check_name, composed
-from ..errors import FormatError, path_of, require, whole
+from .._support.paths import path_of
+from ..errors import FormatError, require, whole
 from .events import MOST_CHANNELS, N_CHANNELS, SHD_KEYS, EventSet, first_repeated
 
 TIMES, UNITS, LABELS, SPEAKERS, KEYS = "spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"

@@ -14,7 +14,8 @@ from typing import IO
 
 from .._support.files import replacing, scratch
 from .._support.hdf5_file import CLAIM, LEAST_ALLOWED
-from ..errors import FormatError, InputError, flag, given, is_file, missing, path_of, require
+from .._support.paths import is_file, path_of
+from ..errors import FormatError, InputError, flag, given, missing, require
 from .events import EventSet
 from .shd_file import read_shd
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from .._support.files import read_table
 from .._support.names import check_name, composed
-from ..errors import FormatError, InputError, counted, exists, file_of, is_file, listed, path_of, require, workers_of
+from .._support.paths import exists, file_of, is_file, path_of
+from ..errors import FormatError, InputError, counted, listed, require, workers_of
 from .events import EventSet
 from .inner_ear import InnerEar
 from .shd_file import is_storable

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from .._support.files import plain
+from .._support.paths import path_of
 from .._support.progress import bar
-from ..errors import InputError, number, path_of, require, told_most, whole
+from ..errors import InputError, number, require, told_most, whole
 from ..params import MOST_DEVICES, DeviceParams, one_device
 from ..presets import ZHAO2025_FIG3CD
 from . import figures, stimulus

@@ -10,8 +10,9 @@ import numpy as np
 
 from .. import plot
 from .._support.files import replacing
+from .._support.paths import path_of
 from .._support.progress import bar
-from ..errors import path_of, require
+from ..errors import require
 from .energy import TECHNOLOGIES
 
 FORMATS = (".png", ".pdf", ".svg")

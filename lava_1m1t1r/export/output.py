@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 from .._support.files import check_place, scratch
+from .._support.paths import path_of
 from .._support.programs import is_running
-from ..errors import InputError, path_of, require
+from ..errors import InputError, require
 
 MARK = ".lava_1m1t1r_export"
 """Name of the file that marks a folder as an export of ours, which a second export may replace; it lists the files."""

@@ -21,11 +21,12 @@ import numpy as np
 from .._support import hdf5_file
 from .._support.files import replacing
 from .._support.names import check_name
+from .._support.paths import path_of
 from ..arithmetic import DECAY_ONE, WEIGHT_ONE
 from ..convolution import Convolution
 from ..delay_lines import DELAY_LINES
 from ..description import NetDescription, Usual
-from ..errors import FormatError, InputError, path_of, require
+from ..errors import FormatError, InputError, require
 from ..keys import NEURON_TYPE, PAIRS, from_keys, to_keys, write_layer
 from ..layers import KINDS, THRESHOLD_BITS, CubaNeuron, Layer, M1T1RNeuron
 from ..noise import MOST_NEURONS

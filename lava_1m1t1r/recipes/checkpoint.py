@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from .._support.files import write_npz
-from ..errors import FormatError, is_file, option_name, path_of, require
+from .._support.paths import is_file, path_of
+from ..errors import FormatError, option_name, require
 from .task import Task
 
 FORMAT, VERSION = "lava_1m1t1r checkpoint", 2

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._support.paths import path_of
 from .._support.progress import hint
 from ..datasets import EventSet, SpokenDigits, binned_events, read_shd, shd
 from ..datasets.binning import BinnedEvents, bin_of, cropped_share
@@ -17,7 +18,7 @@ from ..datasets.events import N_CHANNELS
 from ..datasets.shd_file import half_precision
 from ..datasets.shd_folder import SIZES
 from ..datasets.spoken_digits import MOST_PER_CLASS
-from ..errors import array_of, counted, listed, option_name, path_of, require, whole
+from ..errors import array_of, counted, listed, option_name, require, whole
 from .task import MOST, Task
 
 _OTHERWISE = (

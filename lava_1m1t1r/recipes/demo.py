@@ -12,10 +12,10 @@ import numpy as np
 
 from .. import plot
 from .._support.files import write_json
+from .._support.paths import path_of
 from .._support.progress import bar, say
 from ..answers import answers
 from ..arithmetic import WEIGHT_ONE
-from ..errors import path_of
 from ..netx.schema import read
 from ..report.html import NETWORK_REPORT, PAGE_FILE, RESULTS_FILE, withdraw
 from . import CHECKPOINT_FILE, CUBA_FILE, NETWORK_FILE, data

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._support.paths import path_of
 from .._support.progress import tell
 from ..answers import winner
 from ..arithmetic import WEIGHT_ONE
-from ..errors import FormatError, InputError, missing, path_of, require, whole
+from ..errors import FormatError, InputError, missing, require, whole
 from . import CHECKPOINT_FILE
 from .augment import Augmentation
 from .blocks import first_computing

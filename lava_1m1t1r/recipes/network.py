@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .._support.lava_loading import load_lava
-from ..errors import path_of, require
+from .._support.paths import path_of
+from ..errors import require
 from ..netx import schema
 from .blocks import computes, first_computing
 from .task import Task

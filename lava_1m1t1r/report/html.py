@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import __version__
 from .._support.files import write_text
-from ..errors import path_of, require
+from .._support.paths import path_of
+from ..errors import require
 
 RESULTS_FILE, PAGE_FILE = "results.json", "report.html"
 """Names of the numbers of a report, and of its page."""
