@@ -123,7 +123,7 @@ class DeviceParams(ByValue):
     c_load: Any = _value(0.0, _NOT_NEGATIVE, "F")
     """Load capacitance [F] (C_l)."""
     v_dd: Any = _value(0.5, unit="V")
-    """Supply of the output branch [V] (V_dd)."""
+    """Supply of the output branch [V] (V_dd; main text)."""
     sigma1: Any = _value(0.0, _NOT_NEGATIVE)
     """Noise of the filament: variance of an increment per |increment| [1] (sigma1). 0: none."""
     sigma2: Any = _value(0.0, _NOT_NEGATIVE)

@@ -40,10 +40,10 @@ from .tables import LEAST_SHARE, decay, floating_table, held, noise_gain, plain_
 V_UNIT = 0.125
 """Default input voltage of one lava-dl unit [V]."""
 V_IN_MAX = 1.2
-"""Default largest input voltage [V]; the paper limits RSNN inputs to 0 to 1.2 V."""
+"""Default largest input voltage [V]; the paper limits RSNN inputs to 0 to 1.2 V (main text)."""
 SUBSTEPS = 4
 """Default number of substeps of a network step. :func:`.advisor.advise` says how accurate they are for a device: at 1 ms, first spikes of
-the Fig. 2 device within 1 % and, under pulses of 0.8 V, rates within 3 %."""
+the Fig. 2 device within 1.4 % and, under random pulses of 0.8 V, rates within 3 %."""
 
 FIELD_ERROR = 1e-4  # relative error of the field table by interpolation; its mantissas add up to 8e-6
 _STEEPEST = LIMIT - 20  # v_ref / v0 of the floating law: a field e^20 times that at v_ref, beyond which it is cut, is growth at once

@@ -37,6 +37,7 @@ _HEAVY = ("lava-nc", "lava-dl", "torch", "lightning", "espeakng-loader", "tonic"
 TOOLS = (
     ("circuit simulation", "ngspice"),
     ("C target", "gcc"),
+    ("instruction counts of the C target", "valgrind"),
     ("RTL target", "verilator"),
     ("RTL target", "iverilog"),
     ("RTL cell counts", "yosys"),

@@ -38,7 +38,7 @@ from ._common import (
 _FEW_UPDATES = 200
 """Number of training steps below which networks mostly stay near where they started: SpokenDigits' recipe takes 960."""
 _FEW_PEOPLE = 10
-"""Number of speakers from which on synthesised ones are not proposed; with three, they were worth 4 +- 3 points (RESULTS.md)."""
+"""Number of speakers from which on synthesised ones are not proposed; with three, they were worth 3.4 +- 2.2 points (RESULTS.md)."""
 
 _PRESETS = tuple(name for name in presets.names() if getattr(presets, name).mu_ctoc == 0)
 """Devices that there are network steps of: whose growth does not differ from cycle to cycle."""

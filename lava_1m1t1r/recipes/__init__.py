@@ -1,7 +1,7 @@
 """The complete workflow (events -> frames -> network -> spikes -> class), as used by the command line and the tutorials.
 
 ``task``: the settings of training and device; ``data``: events to frames; ``network``: the trainable network; ``restore``: the trainable
-network of a file; ``fit``: training; ``evaluate``: the exported file, run in three ways and compared.
+network of a file; ``fit``: training; ``evaluate``: the exported file, run in all available ways and compared.
 """
 
 from pathlib import Path
