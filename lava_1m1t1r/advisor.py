@@ -152,8 +152,9 @@ class Advice:
                 "  largest error by substeps, without probes under which both latch: "
                 + ", ".join(f"{n}: {error:.1%}" if error < np.inf else f"{n}: {_DIFFER}" for n, error in self.by_substeps.items())
             )
-        fires, latches = ("none" if volt is None else f"{volt:.3g}" for volt in (self.fires_from, self.latches_from))
-        lines.append(f"  constant input: fires from {fires} V, latches from {latches} V")
+        fires = "never fires" if self.fires_from is None else f"fires from {self.fires_from:.3g} V"
+        latches = "never latches" if self.latches_from is None else f"latches from {self.latches_from:.3g} V"
+        lines.append(f"  constant input: {fires}, {latches}")
         if self.unreachable is not None:
             lines.append(f"  {counted(len(self.unreachable), 'neuron')} cannot fire with these weights{_some(self.unreachable)}")
         if self.recorded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from words import spoken
 
 from lava_1m1t1r import cli
 from lava_1m1t1r.answers import answers
-from lava_1m1t1r.commands import _common
+from lava_1m1t1r.commands import _common, _samples
 from lava_1m1t1r.datasets import EventSet, write_shd
 from lava_1m1t1r.description import CubaNeuron, Usual
 from lava_1m1t1r.errors import InputError
@@ -270,6 +271,40 @@ def test_a_network_is_adapted_to_the_speaker_left_out(net, files, capsys):
     usual = net.usual.spikes
     for name, one in (("before", net), ("after", expected)):
         assert found[name] == pytest.approx(np.abs(rates(one, heard) - usual).mean() / usual.mean())
+
+
+def test_one_speaker_of_a_test_set_is_chosen_by_name_or_number(net, files, capsys):
+    Path("SHD").mkdir()
+    write_shd("SHD/shd_train.h5", spoken((6, 6, 6)))
+    test = spoken((0, 5, 7), seed=2)
+    write_shd("SHD/shd_test.h5", test)
+    task = recipe("recordings").replace(channels=net.inputs, n_steps=90)
+    for options, heard, who in (("", test, "its test set"), ("--leave-out 2", test.of_speakers(2), "speaker 2")):
+        assert cli.main(["adapt", "shipped", "--data", "SHD", *options.split(), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["utterances"], found["speaker"]) == (len(heard), who)
+        assert read("adapted.net") == adapted(net, data.frames_of(heard, task).dense())
+        args = cli.parser().parse_args(["evaluate", "shipped", "--data", "SHD", "--steps", "90", *options.split()])
+        tested = _samples.frames_to_test(args, net)
+        assert (len(tested.frames), tested.held_out) == (len(heard), who)
+    args = cli.parser().parse_args(["evaluate", "shipped", "--leave-out", "m7"])
+    tested = _samples.frames_to_test(args, net)
+    assert tested.held_out == "m7" and len(np.unique(tested.frames.speakers)) == 1
+    assert cli.main("adapt shipped --data SHD --leave-out 0".split()) == cli.USAGE_ERROR
+    assert "--leave-out must be one of the set's speakers; got '0'. They are 1, 2." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["adapt", "evaluate", "simulate", "deploy c -o out --prove 1"])
+def test_spoken_digits_do_not_stand_for_other_data(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(Path(__file__).with_name("toy.net"), "toy.net")
+    name, *options = command.split()
+    place = options[:1] if name == "deploy" else []
+    assert cli.main([name, *place, "toy.net", *options[len(place) :]]) == cli.USAGE_ERROR
+    told = capsys.readouterr().err
+    assert "--data must name the network's own data: without it, SpokenDigits is used" in told
+    assert ("Or give arrays: --frames FILE." in told) == (name != "adapt")
+    assert [path.name for path in tmp_path.iterdir()] == ["toy.net"]
 
 
 @pytest.mark.parametrize(

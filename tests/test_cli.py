@@ -184,7 +184,7 @@ def trains(args, words):
         trains(["demo", "--leave-out", "george"], "leave_out (--leave-out) must be used with a data file; got 'george'. Give --data FILE."),
         trains(["train", "--test-data", "x.h5"], "test (--test-data) must be used with a data file; got 'x.h5'. Give --data FILE."),
         (["evaluate", "shipped", "--data", "{data}", "--leave-out", "²"], "leave_out (--leave-out) must be one of the set's speakers"),
-        (["evaluate", "shipped", "--data", ".", "--leave-out", "1"], "must be used with one file"),
+        (["evaluate", "shipped", "--data", ".", "--leave-out", "1"], ". must hold shd_train.h5"),
         trains(["train", "--data", "{data}", "--test-data", "{data}", "--leave-out", "1"], "must be used with one file"),
         trains(["train", "--data", "{data}", "--test-data", "{data}"], "must be another file than the training set's"),
         trains(
@@ -220,7 +220,7 @@ def trains(args, words):
         (["characterize", "--search", "3"], "--search must be used with --fit CSV; got 3"),
         (["evaluate", "shipped", "--data", "."], ". must hold shd_train.h5"),
         (["evaluate", "shipped", "--data", ".", "--all-speakers"], "--all-speakers must be used with a file; got '.'. For a folder"),
-        (["evaluate", "shipped", "--leave-out", "1"], "--leave-out must be used with --data; got '1'"),
+        (["evaluate", "shipped", "--leave-out", "1"], "--leave-out must be one of the set's speakers; got '1'. They are f2"),
         (["deploy", "c", "shipped", "-o", "{data}/inside"], "output folder must be a folder, or inside one"),
         (["deploy", "c", "shipped", "-o", "out", "--prove", "99999999999"], "--prove must be a whole number from 0"),
         (["deploy", "c", "shipped", "-o", "out", "--leave-out", "1"], "--leave-out must be used with --prove N"),

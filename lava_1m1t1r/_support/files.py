@@ -122,7 +122,7 @@ def read_table(path: str | os.PathLike, columns: Sequence[str], optional: Sequen
             reader.fieldnames = names = [name.strip() for name in reader.fieldnames or ()]
             absent = [name for name in columns if name not in names]
             cure = "Values are separated by commas."
-            require(not absent, str(path), f"have the columns {', '.join(columns)}", f"without {absent}", cure, FormatError)
+            require(not absent, str(path), f"have the columns {', '.join(columns)}", "without " + ", ".join(absent), cure, FormatError)
             twice = sorted({name for name in names if name and names.count(name) > 1})
             require(not twice, str(path), "name each column once", twice, error=FormatError)
             unread = [name for name in names if name and name not in known]

@@ -15,11 +15,16 @@ from ..errors import InputError, MissingDependencyError, counted, listed, option
 from ._common import check_whole
 from ._training import Training
 
+_SPEAKER = (
+    "use only this speaker: of a file, whom training left out (default: the last one); of SHD's folder and of spoken digits, one of the "
+    "test set's (default: all of them)"
+)
+
 
 def data_arguments(parser: argparse.ArgumentParser, utterances: bool = True) -> None:
     """Declare the options that say where utterances come from."""
     parser.add_argument("--data", help="a file in SHD's format, or the SHD folder; default: synthesised spoken digits (test voices)")
-    parser.add_argument("--leave-out", help="use only this speaker of the file, as left out in training; default: the last one")
+    parser.add_argument("--leave-out", help=_SPEAKER)
     parser.add_argument("--all-speakers", action="store_true", help="use the whole file, with all speakers")
     if utterances:
         parser.add_argument(
@@ -124,10 +129,9 @@ def array_of_file(file: str, option: str) -> np.ndarray:
 
 
 def _spoken_digits(args: argparse.Namespace) -> Any:
-    """Test voices of SpokenDigits; refuses options of files."""
+    """Test voices of SpokenDigits; refuses an option of files."""
     from ..datasets import SpokenDigits
 
-    require(args.leave_out is None, "--leave-out", "be used with --data", args.leave_out)
     require(not args.all_speakers, "--all-speakers", "be used with --data", "it alone")
     try:
         return SpokenDigits(train=False)
@@ -145,8 +149,29 @@ def _of_file(args: argparse.Namespace) -> tuple[Any, Any, str, str]:
         require(not Path(args.data).is_dir(), "--all-speakers", "be used with a file", args.data, "For a folder, the test set is used.")
         events = data.read_shd(args.data)
         return events, events, data.name_of(args.data), "all speakers"
-    split = data.load(args.data, args.leave_out)
+    split = split_of(args)
     return split.test, split.train, split.name, split.held_out
+
+
+def split_of(args: argparse.Namespace) -> Any:
+    """The data set that ``--data`` names; of a file, ``--leave-out`` makes the test set."""
+    from ..recipes import data
+
+    return data.load(args.data, None if _test_set_is_given(args) else args.leave_out)
+
+
+def _test_set_is_given(args: argparse.Namespace) -> bool:
+    return args.data is None or Path(args.data).is_dir()
+
+
+def _of_one(args: argparse.Namespace, test: Any, who: str) -> tuple[Any, str]:
+    """Of a test set that is given, what ``--leave-out`` says, if anybody; and who that is."""
+    from ..recipes import data
+
+    if args.leave_out is None or not _test_set_is_given(args):
+        return test, who
+    speaker = test.speaker(args.leave_out, "--leave-out")
+    return test.of_speakers(speaker), data.called(test, speaker)
 
 
 def _numbered(events: Any, net: Any, heard: bool, matters: bool = True) -> Any:
@@ -186,6 +211,17 @@ def _task_of(args: argparse.Namespace, net: Any) -> Any:
     from ..recipes.task import recipe, recipe_for
 
     return recipe(recipe_for(args.data)).replace(dt=net.dt, channels=net.inputs, classes=net.outputs)
+
+
+def _check_own(args: argparse.Namespace, events: Any, net: Any) -> None:
+    """Refuse spoken digits that stand for data that were not named, where a network cannot have been trained on them."""
+    from ..recipes import data
+
+    rule = (
+        f"name the network's own data: without it, {data.SPOKEN_DIGITS_NAME} is used, and has more classes than its {net.outputs} outputs"
+    )
+    cure = "Or give arrays: --frames FILE." if hasattr(args, "frames") else ""
+    require(args.data is not None or int(events.labels.max()) < net.outputs, "--data", rule, None, cure)
 
 
 def _check_channels(events: Any, net: Any, option: str) -> None:
@@ -235,6 +271,8 @@ def stranger_of(args: argparse.Namespace, net: Any) -> Stranger:
     else:
         task, training = task.replace(n_steps=net.usual.steps), None
         require(args.steps in (None, task.n_steps), "--steps", f"be {task.n_steps}, as in the network's training", args.steps)
+    if args.stranger is None:
+        heard, who = _of_one(args, heard, who)
     data.check_seconds(heard, task)
     frames = data.frames_of(heard, task)
     rule = f"have spikes within the {task.n_steps} bins of an utterance"
@@ -248,7 +286,8 @@ def _training_and_stranger(args: argparse.Namespace, net: Any, beside: Training)
     from ..recipes import data
 
     if args.stranger is None:
-        split = data.load(args.data, args.leave_out)
+        split = split_of(args)
+        _check_own(args, split.train, net)
         # tells where these are not the data of its training
         _numbered(split.train, net, beside.knows(split.name, args.data), matters=False)
         return split.train, split.test, split.name, split.held_out, split.name
@@ -293,8 +332,10 @@ def frames_to_test(args: argparse.Namespace, net: Any) -> Tested:
     task = task.replace(n_steps=data.steps_for(like_training, task, args.steps or known or trained))
     require(len(events) > 0, "--data", "hold at least one utterance", args.data)
     data.check_seconds(events, task)
+    _check_own(args, events, net)
     events = _numbered(events, net, beside.knows(name, args.data))
     check_labels(events, net)
+    events, held_out = _of_one(args, events, held_out)
     if args.utterances:
         events = events[data.first_of_each(events.labels, args.utterances)]
     return Tested(data.frames_of(events, task), name, held_out)

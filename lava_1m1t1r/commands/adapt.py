@@ -25,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", help="instead: the file that the network was trained on, or the SHD folder; default: spoken digits")
     parser.add_argument(
-        "--leave-out", metavar="SPEAKER", help="speaker of this file to adapt to, as left out in training; default: the last"
+        "--leave-out",
+        metavar="SPEAKER",
+        help="speaker to adapt to: of a file, whom training left out (default: the last one); of SHD's folder and of spoken digits, one of "
+        "the test set's (default: all of them)",
     )
     text = "adapt to N utterances, drawn at random; default and largest number: 600, because more tell no more"
     parser.add_argument("--utterances", type=int, metavar="N", help=text)

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="FIELD=VALUE",
-        help="change fields of the device (SI units): r_control=1e9",
+        help="change fields of the device (SI units): r_control=1e9, or x_max=inf, which is no limit",
     )
     parser.add_argument(
         "-o",

@@ -70,9 +70,11 @@ def simulate(
     rtol : float
         Relative error allowed in a step; the absolute one is a hundredth of it. At the default and from rest, turn-ons and nearly all first
         spikes are less than 1e-4 off (5e-4 from a ``start`` that is about to close). Where so little decides whether the gate reaches its
-        threshold by the end of a pulse, a spike may be missed, a train may have a few spikes more or less, and a
-        spike's energy may be a third off: take 1e-6 for these. In a device that latches, the filament may hover where the gap is nearly
-        closed: lengths and gate are as accurate as elsewhere, but the resistance there, the input current and the number of turn-ons follow
+        threshold by the end of a pulse, a spike may be missed, a train may have a few spikes more or less, and a spike's energy may be a
+        third off: take 1e-6 for these. Some trains, mostly near the latch, follow even smaller differences: under random regular pulses of
+        0.4 s (Table 8: 4 us), 2 to 11 % of those of the fitted devices and a quarter of Table 1's and Table 8's have another number of
+        spikes than at 1e-9; at 1e-6, up to 9 and 14 % do. In a device that latches, the filament may hover where the gap is nearly closed:
+        lengths and gate are as accurate as elsewhere, but the resistance there, the input current and the number of turn-ons follow
         differences that are smaller: take 1e-8.
     max_step : float
         Longest step [s].

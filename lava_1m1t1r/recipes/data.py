@@ -107,6 +107,11 @@ def load(
     return _apart(_left_out(path, leave_out), separate=False)
 
 
+def called(events: EventSet, who: int) -> str:
+    """Name of a speaker, or "speaker" and the number."""
+    return events.speaker_names[who] if 0 <= who < len(events.speaker_names) else f"speaker {who}"
+
+
 def name_of(path: str | os.PathLike) -> str:
     """Name of a user's data: that of the file or folder, but none by which SHD and SpokenDigits are known."""
     path = Path(path)
@@ -130,11 +135,10 @@ def _left_out(path: Path, leave_out: str | int | None) -> Split:
     named = "names no speakers" if speakers == [-1] else speakers
     require(len(speakers) > 1, str(path), "hold at least two speakers, so that one can be left out", named, _OTHERWISE)
     who = speakers[-1] if leave_out is None else events.speaker(leave_out, "leave_out (--leave-out)")
-    name = events.speaker_names[who] if 0 <= who < len(events.speaker_names) else f"speaker {who}"
     unknown = int(np.count_nonzero(events.speakers == -1))
     if unknown and who != -1:
         hint(f"the speaker of {counted(unknown, 'utterance')} of {path} is not known: they stay in training, whoever is left out.")
-    return Split(events.without_speakers(who), events.of_speakers(who), name_of(path), name)
+    return Split(events.without_speakers(who), events.of_speakers(who), name_of(path), called(events, who))
 
 
 def _of_folder(path: Path) -> Split:

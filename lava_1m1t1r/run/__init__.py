@@ -1,11 +1,12 @@
-"""Run Lava graphs with guaranteed termination: in one process, or in Lava's own runtime with a safety net.
+"""Run Lava graphs that come to an end: in one process, or in Lava's own runtime with a safety net.
 
 :func:`run` and :class:`InProcess` execute the unchanged ProcessModels of a graph in the calling process, bit for
 bit equal to Lava's own runtime and several times faster, since no messages pass between processes. :class:`Recorder` records Vars and
 OutPorts at every step. Models run one after another. Where several take more than a millisecond a step each, Lava's own runtime may be
 faster: it uses all cores.
 :func:`guarded` and :func:`run_guarded` use Lava's own multi-process runtime. Every failure raises an error that
-names the Process (:class:`RunError`); no run hangs.
+names the Process (:class:`RunError`); no run hangs. (In process, one exception: a model that catches every exception, the timeout too, and
+goes on for ever.)
 """
 
 import sys

@@ -82,6 +82,10 @@ class InProcess:
     (``np.random.default_rng``). Real time does not pass between two models: one that asks ``probe()`` sees what the others have sent by
     then.
 
+    Where two Processes refer to one Var in the same phase, as a ``Reset`` and a ``Monitor`` or ``Read`` may, Lava's own runtime handles
+    their requests in the order in which they happen to come: what is read differs from one run to the next. Here, the order is always the
+    same.
+
     Lava's compiler orders the connections of an InPort anew each time it compiles a graph. Where three or more meet, sums of floats may
     differ in the last bit from one compilation to the next, in Lava's own runtime as here; of one compiled graph they are equal.
 

@@ -22,10 +22,11 @@ _Find = Callable[[Var], tuple[Task, str]]
 
 
 class Recorder:
-    """Keeps the values of Vars and OutPorts at the end of each step: what Lava's Monitor records, for many at once.
+    """Keeps the values of Vars and OutPorts at the end of each step: for many at once, what Lava's Monitor records of one.
 
-    A Var is read after all phases of the step; an OutPort gives what it sent in the step (zeros if nothing). Give the
-    recorder to :meth:`InProcess.run`; runs append to what is there.
+    A Var is read after all phases of the step (Lava's Monitor reads it in the last one: where a ``Reset`` refers to it, before or after
+    that). An OutPort gives what it sent in the step (zeros if nothing). Give the recorder to :meth:`InProcess.run`; runs append to what is
+    there.
 
     Parameters
     ----------
