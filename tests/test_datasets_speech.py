@@ -497,7 +497,7 @@ def test_of_many_wrong_recordings_some_are_named_and_the_others_counted(recordin
     ("table", "text"),
     [
         ("file,label\n", "hold at least one row under the head line file,label,speaker"),
-        ("path,label\n2/ann_1.wav,two\n", "have the columns file, label; got \"without \\['file'\\]"),
+        ("path,label\n2/ann_1.wav,two\n", "have the columns file, label; got 'without file'"),
         ("file,label\n,two\n", "line 2 must have a 'file'"),
         ("file;label\n2/ann_1.wav;two\n", "Values are separated by commas"),
         ("file,label,file\n2/ann_1.wav,two,x\n", "name each column once"),
